@@ -1,0 +1,160 @@
+using System.Collections.Immutable;
+using Aisle.Artifacts;
+
+namespace Aisle.Ledger;
+
+/// <summary>Everything that is agreed, as one immutable value. Holds digests and small state only: specs, logs and metrics are artifacts.</summary>
+public sealed partial record LedgerState
+{
+    public static LedgerState Empty { get; } = new();
+
+    /// <summary>Commands applied so far; grows by one with each.</summary>
+    public long Revision { get; init; }
+
+    public ImmutableSortedDictionary<string, NameEntry> Names { get; init; } =
+        ImmutableSortedDictionary.Create<string, NameEntry>(StringComparer.Ordinal);
+
+    public ImmutableSortedDictionary<JobId, Job> Jobs { get; init; } = ImmutableSortedDictionary<JobId, Job>.Empty;
+
+    /// <summary>Results by identity: the cache that cannot lie.</summary>
+    public ImmutableSortedDictionary<Digest, JobResult> Results { get; init; } = ImmutableSortedDictionary<Digest, JobResult>.Empty;
+
+    public ImmutableSortedDictionary<string, ModelEndpoint> Endpoints { get; init; } =
+        ImmutableSortedDictionary.Create<string, ModelEndpoint>(StringComparer.Ordinal);
+}
+
+/// <summary>A name's history, oldest first, and its movable aliases. <c>@latest</c> is always the newest version.</summary>
+public sealed record NameEntry
+{
+    public required ImmutableArray<NameVersion> History { get; init; }
+
+    /// <summary>Alias → digest. Aliases other than <c>latest</c>, which is derived.</summary>
+    public ImmutableSortedDictionary<string, Digest> Aliases { get; init; } =
+        ImmutableSortedDictionary.Create<string, Digest>(StringComparer.Ordinal);
+}
+
+/// <param name="Number">1 for the first version of the name.</param>
+/// <param name="By">The job that moved the name, or null when a person did.</param>
+public sealed record NameVersion(int Number, Digest Digest, DateTimeOffset At, JobId? By);
+
+public readonly record struct JobId(long Number) : IComparable<JobId>
+{
+    public override string ToString() => $"job-{Number}";
+
+    public int CompareTo(JobId other) => Number.CompareTo(other.Number);
+
+    public static bool TryParse(string? text, out JobId id)
+    {
+        id = default;
+        if (text is null || !text.StartsWith("job-", StringComparison.Ordinal) || !long.TryParse(text.AsSpan(4), out var number)) return false;
+        id = new JobId(number);
+        return number > 0;
+    }
+
+    public static bool operator <(JobId left, JobId right) => left.CompareTo(right) < 0;
+
+    public static bool operator >(JobId left, JobId right) => left.CompareTo(right) > 0;
+
+    public static bool operator <=(JobId left, JobId right) => left.CompareTo(right) <= 0;
+
+    public static bool operator >=(JobId left, JobId right) => left.CompareTo(right) >= 0;
+}
+
+/// <summary><c>Pipeline</c> is a graph that wants other jobs; the rest are processes.</summary>
+public enum JobKind { Pipeline, Task, Train, Serve }
+
+public enum JobState { Waiting, Running, Succeeded, Failed, Cancelled }
+
+/// <summary>One wanted piece of work.</summary>
+public sealed record Job
+{
+    public required JobId Id { get; init; }
+
+    public required JobKind Kind { get; init; }
+
+    /// <summary>For people: <c>language-model</c> or <c>language-model/tokens</c>.</summary>
+    public required string Title { get; init; }
+
+    /// <summary>Artifact that holds the job's spec.</summary>
+    public required Digest Spec { get; init; }
+
+    /// <summary>Digest of what the job is given. Two jobs of one identity have one result.</summary>
+    public required Digest Identity { get; init; }
+
+    /// <summary>The pipeline run that wants this job.</summary>
+    public JobId? Parent { get; init; }
+
+    /// <summary>Processes wanted: 1 for a task, any number for elastic training. Not part of the identity.</summary>
+    public int Workers { get; init; } = 1;
+
+    /// <summary>Ignore a known result and compute again, to compare.</summary>
+    public bool Recompute { get; init; }
+
+    public JobState State { get; init; }
+
+    /// <summary>Times it was started; grows when a process was lost and the job runs again.</summary>
+    public int Attempt { get; init; }
+
+    public ImmutableArray<Placement> Placements { get; init; } = [];
+
+    /// <summary>Durable progress of a training job, oldest first.</summary>
+    public ImmutableArray<Checkpoint> Checkpoints { get; init; } = [];
+
+    public ImmutableSortedDictionary<string, Digest> Outputs { get; init; } =
+        ImmutableSortedDictionary.Create<string, Digest>(StringComparer.Ordinal);
+
+    /// <summary>Finished at once because its result was known.</summary>
+    public bool FromCache { get; init; }
+
+    public string? Error { get; init; }
+
+    /// <summary>Artifact with the log and events, once finished.</summary>
+    public Digest? Log { get; init; }
+
+    public required DateTimeOffset SubmittedAt { get; init; }
+
+    public DateTimeOffset? StartedAt { get; init; }
+
+    public DateTimeOffset? FinishedAt { get; init; }
+
+    public bool IsFinished => State is JobState.Succeeded or JobState.Failed or JobState.Cancelled;
+}
+
+/// <summary>A process of a job on a node.</summary>
+/// <param name="Process">Unique within the job and never used again: <c>w1</c>, <c>w2</c>, … A replacement gets the next number.</param>
+public sealed record Placement(string Process, string Node);
+
+public sealed record Checkpoint(long Step, Digest Digest);
+
+/// <summary>What an identity computes to, and what it was computed from: lineage is the walk over these.</summary>
+public sealed record JobResult
+{
+    public required Digest Identity { get; init; }
+
+    public required string Title { get; init; }
+
+    /// <summary>Artifact that holds the spec, so that anyone can run it again.</summary>
+    public required Digest Spec { get; init; }
+
+    public required JobKind Kind { get; init; }
+
+    public required ImmutableSortedDictionary<string, Digest> Inputs { get; init; }
+
+    public required ImmutableSortedDictionary<string, Digest> Outputs { get; init; }
+
+    public ImmutableArray<Checkpoint> Checkpoints { get; init; } = [];
+
+    /// <summary>Records in, out, filtered and dead, or null where records are not counted.</summary>
+    public RecordCounts? Counts { get; init; }
+
+    public required JobId ProducedBy { get; init; }
+}
+
+/// <summary>Nothing is dropped in silence: In = Out + Filtered + Dead.</summary>
+public sealed record RecordCounts(long In, long Out, long Filtered, long Dead)
+{
+    public bool AddsUp => In == Out + Filtered + Dead;
+}
+
+/// <summary>A served model under a name.</summary>
+public sealed record ModelEndpoint(string Name, Digest Model, string ModelName, int Replicas, JobId Job);

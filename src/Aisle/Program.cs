@@ -1,0 +1,2 @@
+Console.Error.WriteLine("aisle: not yet");
+return 2;
