@@ -74,7 +74,3 @@ public sealed record JobSpec
         }
     }
 }
-
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true)]
-[JsonSerializable(typeof(JobSpec))]
-internal sealed partial class JobsJson : JsonSerializerContext;

@@ -97,6 +97,9 @@ public sealed record Job
 
     public ImmutableArray<Placement> Placements { get; init; } = [];
 
+    /// <summary>Number of the next process, <c>w1</c> first: applying <see cref="PlaceJob"/> moves it past every process placed so far, so names are never reused.</summary>
+    public int NextProcess { get; init; } = 1;
+
     /// <summary>Durable progress of a training job, oldest first.</summary>
     public ImmutableArray<Checkpoint> Checkpoints { get; init; } = [];
 

@@ -1,0 +1,14 @@
+using System.Text.Json.Serialization;
+
+namespace Aisle.Jobs;
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    UseStringEnumConverter = true,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(JobSpec))]
+[JsonSerializable(typeof(ProcessStart))]
+[JsonSerializable(typeof(ProcessMessage))]
+[JsonSerializable(typeof(AgentReport))]
+[JsonSerializable(typeof(AgentOrders))]
+public sealed partial class JobsJson : JsonSerializerContext;
