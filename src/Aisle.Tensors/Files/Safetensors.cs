@@ -1,0 +1,246 @@
+using System.Buffers.Binary;
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+
+namespace Aisle.Tensors;
+
+/// <summary>Element types of a safetensors file.</summary>
+public enum ElementType
+{
+    Bool,
+    U8,
+    I8,
+    I16,
+    U16,
+    F16,
+    BF16,
+    I32,
+    U32,
+    F32,
+    I64,
+    U64,
+    F64,
+}
+
+/// <summary>One tensor of a safetensors file, its bytes already checked against its shape.</summary>
+/// <param name="Shape">Row-major; empty for a single number.</param>
+/// <param name="Bytes">Little-endian.</param>
+public sealed record SafetensorsEntry(string Name, ElementType Type, ImmutableArray<long> Shape, ReadOnlyMemory<byte> Bytes)
+{
+    /// <summary>Widens F32, F16 or BF16 into <paramref name="target"/>, which must have one place for each element.</summary>
+    /// <exception cref="AisleException">AISLE-5021: another type or another count.</exception>
+    public void CopyTo(Span<float> target)
+    {
+        var bytes = Bytes.Span;
+        if (Type is not (ElementType.F32 or ElementType.F16 or ElementType.BF16))
+            throw new AisleException("AISLE-5021", $"Tensor {Name} holds {Type}.", "Weights must be F32, F16 or BF16.");
+        if (bytes.Length / Safetensors.SizeOf(Type) != target.Length)
+            throw new AisleException("AISLE-5021", $"Tensor {Name} of shape [{string.Join(", ", Shape)}] has not the {target.Length} elements asked for.",
+                "Use the config.json that belongs to the weights.");
+        for (var i = 0; i < target.Length; i++)
+        {
+            target[i] = Type switch
+            {
+                ElementType.F32 => BinaryPrimitives.ReadSingleLittleEndian(bytes[(4 * i)..]),
+                ElementType.F16 => (float)BinaryPrimitives.ReadHalfLittleEndian(bytes[(2 * i)..]),
+                _ => BitConverter.UInt32BitsToSingle((uint)BinaryPrimitives.ReadUInt16LittleEndian(bytes[(2 * i)..]) << 16),
+            };
+        }
+    }
+}
+
+/// <summary>
+/// Reads and writes safetensors: an 8-byte little-endian header length, a JSON header, and the tensors' bytes one after another. Nothing in it is run.
+/// </summary>
+/// <remarks>Format: github.com/huggingface/safetensors, README "Format". The reader is as strict as that: no holes, no overlaps, no doubled names.</remarks>
+public static class Safetensors
+{
+    private const int MostHeaderBytes = 100_000_000;
+    private const int AlignmentBytes = 8;
+
+    public static int SizeOf(ElementType type) => type switch
+    {
+        ElementType.Bool or ElementType.U8 or ElementType.I8 => 1,
+        ElementType.I16 or ElementType.U16 or ElementType.F16 or ElementType.BF16 => 2,
+        ElementType.I32 or ElementType.U32 or ElementType.F32 => 4,
+        _ => 8,
+    };
+
+    /// <summary>Writes float32 tensors that lie in one flat array. The same tensors give the same bytes: names sorted, header padded with spaces to 8.</summary>
+    /// <param name="slots">Where each tensor lies in <paramref name="values"/>.</param>
+    public static void Write(Stream stream, IEnumerable<TensorSlot> slots, ReadOnlySpan<float> values, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        var sorted = slots.OrderBy(slot => slot.Name, StringComparer.Ordinal).ToList();
+        var header = Header(sorted, metadata);
+        Span<byte> length = stackalloc byte[8];
+        BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
+        stream.Write(length);
+        stream.Write(header);
+        foreach (var slot in sorted) WriteLittleEndian(stream, values.Slice(slot.Offset, slot.Length));
+    }
+
+    private static byte[] Header(List<TensorSlot> slots, IReadOnlyDictionary<string, string>? metadata)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream))
+        {
+            json.WriteStartObject();
+            json.WriteStartObject("__metadata__");
+            foreach (var (key, value) in (metadata ?? new Dictionary<string, string> { ["format"] = "pt" }).OrderBy(pair => pair.Key, StringComparer.Ordinal))
+                json.WriteString(key, value);
+            json.WriteEndObject();
+            long begin = 0;
+            foreach (var slot in slots)
+            {
+                json.WriteStartObject(slot.Name);
+                json.WriteString("dtype", "F32");
+                json.WriteStartArray("shape");
+                foreach (var size in slot.Shape) json.WriteNumberValue(size);
+                json.WriteEndArray();
+                json.WriteStartArray("data_offsets");
+                json.WriteNumberValue(begin);
+                json.WriteNumberValue(begin += (long)slot.Length * sizeof(float));
+                json.WriteEndArray();
+                json.WriteEndObject();
+            }
+
+            json.WriteEndObject();
+        }
+
+        while (stream.Length % AlignmentBytes != 0) stream.WriteByte((byte)' ');
+        return stream.ToArray();
+    }
+
+    private static void WriteLittleEndian(Stream stream, ReadOnlySpan<float> values)
+    {
+        if (!BitConverter.IsLittleEndian) throw new PlatformNotSupportedException("Weights are written on little-endian machines only.");
+        while (values.Length > 0)
+        {
+            var part = values[..Math.Min(values.Length, 1 << 20)];
+            stream.Write(MemoryMarshal.AsBytes(part));
+            values = values[part.Length..];
+        }
+    }
+
+    /// <summary>Reads a whole file. Memory used is the file's size and what its header needs.</summary>
+    /// <exception cref="AisleException">AISLE-5020: malformed; AISLE-5022: it cannot be read.</exception>
+    public static IReadOnlyDictionary<string, SafetensorsEntry> Read(string path)
+    {
+        try
+        {
+            return Parse(File.ReadAllBytes(path));
+        }
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+        {
+            throw new AisleException("AISLE-5022", $"{path} cannot be read: {fault.Message}", "Check the path, its permissions and that it is under 2 GB.", fault);
+        }
+    }
+
+    /// <summary>The entries of a file, as views on <paramref name="file"/>.</summary>
+    /// <exception cref="AisleException">AISLE-5020: malformed; the message says where.</exception>
+    public static IReadOnlyDictionary<string, SafetensorsEntry> Parse(ReadOnlyMemory<byte> file)
+    {
+        if (file.Length < 8) throw Malformed($"it has {file.Length} bytes, fewer than its 8-byte header length");
+        var headerBytes = BinaryPrimitives.ReadUInt64LittleEndian(file.Span);
+        if (headerBytes > MostHeaderBytes || headerBytes > (ulong)file.Length - 8)
+            throw Malformed($"its header claims {headerBytes} bytes of a file of {file.Length}, where {MostHeaderBytes} is the most");
+        var header = file.Slice(8, (int)headerBytes);
+        if (header.Length == 0 || header.Span[0] != (byte)'{') throw Malformed("its header does not begin with {");
+        var data = file[(8 + (int)headerBytes)..];
+        try
+        {
+            // Doubled names are refused here: which of two to believe is how files are made to mean two things.
+            using var document = JsonDocument.Parse(header, new JsonDocumentOptions { MaxDepth = 8, AllowDuplicateProperties = false });
+            return Entries(document.RootElement, data);
+        }
+        catch (Exception fault) when (fault is JsonException or InvalidOperationException)
+        {
+            throw Malformed($"its header is not JSON ({fault.Message})");
+        }
+    }
+
+    private static Dictionary<string, SafetensorsEntry> Entries(JsonElement header, ReadOnlyMemory<byte> data)
+    {
+        var entries = new Dictionary<string, SafetensorsEntry>(StringComparer.Ordinal);
+        List<(long Begin, long End, string Name)> ranges = [];
+        foreach (var property in header.EnumerateObject())
+        {
+            if (property.Name == "__metadata__")
+            {
+                CheckMetadata(property.Value);
+                continue;
+            }
+
+            var (entry, begin, end) = Entry(property.Name, property.Value, data);
+            entries.Add(property.Name, entry);
+            ranges.Add((begin, end, property.Name));
+        }
+
+        ranges.Sort();
+        long covered = 0;
+        foreach (var (begin, end, name) in ranges)
+        {
+            if (begin != covered) throw Malformed($"tensor {name} begins at {begin}, where {covered} was expected: a hole or an overlap");
+            covered = end;
+        }
+
+        if (covered != data.Length) throw Malformed($"its tensors cover {covered} of {data.Length} bytes");
+        return entries;
+    }
+
+    private static (SafetensorsEntry Entry, long Begin, long End) Entry(string name, JsonElement value, ReadOnlyMemory<byte> data)
+    {
+        if (value.ValueKind != JsonValueKind.Object) throw Malformed($"tensor {name} is not an object");
+        ElementType? type = null;
+        ImmutableArray<long>? shape = null, offsets = null;
+        foreach (var field in value.EnumerateObject())
+        {
+            switch (field.Name)
+            {
+                // Not Enum.Parse alone: it would take "3" for a name.
+                case "dtype" when field.Value.ValueKind == JsonValueKind.String && Array.IndexOf(TypeNames, field.Value.GetString()!.ToUpperInvariant()) is >= 0 and var at:
+                    type = Enum.GetValues<ElementType>()[at];
+                    break;
+                case "shape": shape = Numbers(name, field.Value, most: 16); break;
+                case "data_offsets": offsets = Numbers(name, field.Value, most: 2); break;
+                default: throw Malformed($"tensor {name} has a field {field.Name} that cannot be read");
+            }
+        }
+
+        if (type is not { } element || shape is not { } sizes || offsets is not [var begin, var end]) throw Malformed($"tensor {name} lacks dtype, shape or data_offsets");
+        if (begin > end || end > data.Length) throw Malformed($"tensor {name} lies at {begin}..{end} of {data.Length} bytes");
+        var bytes = (Int128)SizeOf(element);
+        foreach (var size in sizes)
+        {
+            bytes *= size;
+            if (bytes > long.MaxValue) throw Malformed($"tensor {name} of shape [{string.Join(", ", sizes)}] is too large");
+        }
+
+        if (bytes != end - begin) throw Malformed($"tensor {name} of {element} [{string.Join(", ", sizes)}] takes {bytes} bytes and has {end - begin}");
+        return (new SafetensorsEntry(name, element, sizes, data.Slice((int)begin, (int)(end - begin))), begin, end);
+    }
+
+    private static readonly string[] TypeNames = [.. Enum.GetNames<ElementType>().Select(name => name.ToUpperInvariant())];
+
+    private static ImmutableArray<long> Numbers(string tensor, JsonElement value, int most)
+    {
+        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() > most) throw Malformed($"tensor {tensor} has a list that is none, or longer than {most}");
+        var numbers = ImmutableArray.CreateBuilder<long>();
+        foreach (var item in value.EnumerateArray())
+        {
+            if (item.ValueKind != JsonValueKind.Number || !item.TryGetInt64(out var number) || number < 0) throw Malformed($"tensor {tensor} has a size that is not a whole number from 0");
+            numbers.Add(number);
+        }
+
+        return numbers.ToImmutable();
+    }
+
+    private static void CheckMetadata(JsonElement metadata)
+    {
+        if (metadata.ValueKind != JsonValueKind.Object || metadata.EnumerateObject().Any(pair => pair.Value.ValueKind != JsonValueKind.String))
+            throw Malformed("its __metadata__ is not a map of texts");
+    }
+
+    private static AisleException Malformed(string fault) => new("AISLE-5020", $"Not a safetensors file: {fault}.", "Fetch or write the file again.");
+}

@@ -1,0 +1,60 @@
+namespace Aisle.Tensors;
+
+/// <summary>
+/// Starting weights as a pure function of (seed, tensor, element): the same bits on every machine and in any order, because only integer sums and one
+/// multiplication are used. libtorch's own randn differs between instruction sets.
+/// </summary>
+/// <remarks>
+/// A standard normal is approximated by the sum of twelve uniforms (Irwin–Hall): mean 0, variance 1, within ±6. Norms start at 1. Embeddings get deviation
+/// 0.02; matrices 1/√(3·inputs), the variance of PyTorch's linear layers; the two matrices that feed the residual stream a further 1/√(2·layers), as in GPT-2.
+/// </remarks>
+internal static class WeightInitialization
+{
+    public static void Fill(Span<float> weights, IReadOnlyList<TensorSlot> slots, int layers, ulong seed)
+    {
+        for (var i = 0; i < slots.Count; i++)
+        {
+            var slot = slots[i];
+            var target = weights.Slice(slot.Offset, slot.Length);
+            if (!slot.Decays)
+            {
+                target.Fill(1);
+                continue;
+            }
+
+            var deviation = Deviation(slot, layers);
+            var stream = Mix(seed + Mix((ulong)i + 1));
+            for (var j = 0; j < target.Length; j++) target[j] = (float)(Normal(stream, (ulong)j) * deviation);
+        }
+    }
+
+    private static double Deviation(TensorSlot slot, int layers)
+    {
+        if (slot.Name is "model.embed_tokens.weight" or "lm_head.weight") return 0.02;
+        var deviation = 1 / Math.Sqrt(3.0 * slot.Shape[1]);
+        return slot.Name.EndsWith("o_proj.weight", StringComparison.Ordinal) || slot.Name.EndsWith("down_proj.weight", StringComparison.Ordinal)
+            ? deviation / Math.Sqrt(2.0 * layers)
+            : deviation;
+    }
+
+    private static double Normal(ulong stream, ulong element)
+    {
+        long sum = 0;
+        for (ulong part = 0; part < 3; part++)
+        {
+            var bits = Mix(stream + Mix(element * 3 + part));
+            sum += (ushort)bits + (ushort)(bits >> 16) + (ushort)(bits >> 32) + (long)(bits >> 48);
+        }
+
+        return (sum * 2 - 12 * 65535) / 131072.0;   // exact: the sum has 20 bits and the divisor is a power of two
+    }
+
+    // SplitMix64's step: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators".
+    private static ulong Mix(ulong value)
+    {
+        value += 0x9E3779B97F4A7C15;
+        value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
+        value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
+        return value ^ (value >> 31);
+    }
+}
