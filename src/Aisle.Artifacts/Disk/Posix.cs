@@ -1,0 +1,52 @@
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Aisle.Artifacts;
+
+/// <summary>The few system calls that .NET does not offer.</summary>
+internal static partial class Posix
+{
+    private const int NonBlocking = 0x800, CloseOnExec = 0x80000; // Linux, the same on x64 and arm64
+
+    /// <summary>Makes a rename or a new file in the directory outlive a power cut. Windows does so by itself.</summary>
+    /// <exception cref="IOException">The disk reported an error: what was just renamed may not be there after a crash.</exception>
+    public static void FlushDirectory(string directory)
+    {
+        if (OperatingSystem.IsWindows()) return;
+        var descriptor = Open(directory, 0);
+        if (descriptor < 0) throw Error("open", directory);
+        try
+        {
+            if (Fsync(descriptor) != 0) throw Error("fsync", directory);
+        }
+        finally
+        {
+            _ = Close(descriptor);
+        }
+    }
+
+    /// <summary>Opens a file for reading without waiting: a pipe with no writer opens at once instead of never.</summary>
+    public static FileStream OpenForReading(string path)
+    {
+        if (!OperatingSystem.IsLinux()) return new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+        var descriptor = Open(path, NonBlocking | CloseOnExec);
+        if (descriptor < 0) throw Error("open", path);
+        return new FileStream(new SafeFileHandle(descriptor, ownsHandle: true), FileAccess.Read, bufferSize: 0);
+    }
+
+    private static IOException Error(string call, string path)
+    {
+        var error = Marshal.GetLastPInvokeError();
+        return new IOException($"{call} {path}: {new Win32Exception(error).Message}", error);
+    }
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    private static partial int Fsync(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
+    private static partial int Close(int descriptor);
+}
