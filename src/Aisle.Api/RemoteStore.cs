@@ -11,12 +11,26 @@ public sealed class RemoteStore(HttpTransport transport, string root) : IContent
     public const string Replica = "v1/replica";
     public const string DataCentre = "v1/store";
 
-    public async Task<IReadOnlyList<Digest>> FindMissingAsync(IReadOnlyList<Digest> chunks, CancellationToken cancellationToken = default)
+    /// <summary>Of the answer to <c>missing</c>: copies that every chunk not in it has, and copies each should have.</summary>
+    public const string CopiesHeader = "Aisle-Copies", WantedHeader = "Aisle-Wanted";
+
+    public async Task<ChunkPresence> FindMissingAsync(IReadOnlyList<Digest> chunks, CancellationToken cancellationToken = default)
     {
-        if (chunks.Count == 0) return [];
-        using var request = new HttpRequestMessage(HttpMethod.Post, $"{root}/missing") { Content = new ByteArrayContent(DigestList.Encode(chunks)) };
-        using var response = await transport.SendAsync(request, cancellationToken);
-        return DigestList.Decode(await response.Content.ReadAsByteArrayAsync(cancellationToken));
+        if (chunks.Count == 0) return new ChunkPresence([], 0, 0);
+        var missing = new List<Digest>();
+        var (copies, wanted) = (int.MaxValue, 0);
+        for (var from = 0; from < chunks.Count; from += DigestList.MaxCount)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, $"{root}/missing")
+            {
+                Content = new ByteArrayContent(DigestList.Encode([.. chunks.Skip(from).Take(DigestList.MaxCount)])),
+            };
+            using var response = await transport.SendAsync(request, cancellationToken);
+            missing.AddRange(DigestList.Decode(await response.Content.ReadAsByteArrayAsync(cancellationToken)));
+            copies = Math.Min(copies, HeaderOf(response, CopiesHeader));
+            wanted = Math.Max(wanted, HeaderOf(response, WantedHeader));
+        }
+        return new ChunkPresence(missing, copies, wanted);
     }
 
     public async Task<ShardReceipt> PutShardAsync(Digest shardId, Stream shard, long lengthBytes, CancellationToken cancellationToken = default)
@@ -58,6 +72,11 @@ public sealed class RemoteStore(HttpTransport transport, string root) : IContent
         var response = await transport.SendAsync(new HttpRequestMessage(HttpMethod.Get, $"{root}/shards/{shardId.Hex}"), cancellationToken);
         return await response.Content.ReadAsStreamAsync(cancellationToken);
     }
+
+    private int HeaderOf(HttpResponseMessage response, string name) =>
+        response.Headers.TryGetValues(name, out var values) && int.TryParse(values.First(), out var value)
+            ? value
+            : throw new AisleException("AISLE-7004", $"{transport.Server} answered without {name}.", "Check --server: is it an Aisle data centre of this version?");
 
     // StreamContent disposes what it is given; the caller of PutShardAsync keeps its stream.
     private sealed class Unowned(Stream inner) : Stream

@@ -15,6 +15,9 @@ public sealed record JobSpec
 {
     public required JobKind Kind { get; init; }
 
+    /// <summary>The entry that holds a spec in its artifact.</summary>
+    public const string EntryName = "spec.json";
+
     /// <summary>What to run, with its version: <c>tokenize@1</c>. The version grows when the program's output would change.</summary>
     public required string Program { get; init; }
 

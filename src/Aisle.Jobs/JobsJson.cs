@@ -11,4 +11,5 @@ namespace Aisle.Jobs;
 [JsonSerializable(typeof(ProcessMessage))]
 [JsonSerializable(typeof(AgentReport))]
 [JsonSerializable(typeof(AgentOrders))]
+[JsonSerializable(typeof(OrdersVersion))]
 public sealed partial class JobsJson : JsonSerializerContext;

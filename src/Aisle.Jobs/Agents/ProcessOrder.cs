@@ -80,14 +80,16 @@ public sealed record ProcessEvent(JobId Job, string Process, DateTimeOffset At, 
 
 /// <summary>What a node tells the first node, every second and whenever something happened.</summary>
 /// <param name="Incarnation">New with each start of the node's process: its earlier processes died with it.</param>
-/// <param name="AckedOrders">Version of the orders this report was made under.</param>
 public sealed record AgentReport(
     string Node, string Incarnation, Uri Url, int Pid, string Dir, int Slots, int Cores, string NumericClass,
     int Shards, long StoredBytes, long FreeBytes, long CorruptionsFound, long Repaired,
-    long AckedOrders, IReadOnlyList<ProcessView> Processes, IReadOnlyList<ProcessEvent> Events);
+    IReadOnlyList<ProcessView> Processes, IReadOnlyList<ProcessEvent> Events);
 
 /// <summary>What the first node answers: every process that shall run there now, and who else is there.</summary>
-/// <param name="Version">Grows when the orders change; a node that has this version may be kept waiting for the next.</param>
-public sealed record AgentOrders(long Version, IReadOnlyList<ProcessOrder> Processes, IReadOnlyList<PeerNode> Nodes);
+/// <param name="Version">A node that has this version may be kept waiting for the next.</param>
+public sealed record AgentOrders(OrdersVersion Version, IReadOnlyList<ProcessOrder> Processes, IReadOnlyList<PeerNode> Nodes);
+
+/// <param name="Fleet">The life of the first node that counts; another one counts from 1 again.</param>
+public readonly record struct OrdersVersion(string Fleet, long Number);
 
 public sealed record PeerNode(string Name, Uri Url, bool Up);
