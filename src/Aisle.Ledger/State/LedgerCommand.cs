@@ -45,7 +45,7 @@ public sealed record ScaleJob(JobId Job, int Workers) : LedgerCommand;
 
 public sealed record RecordCheckpoint(JobId Job, Checkpoint Checkpoint) : LedgerCommand;
 
-/// <summary>Ends a job. A success with a <paramref name="Result"/> is remembered under its identity; the first one stays (a differing later one is refused).</summary>
+/// <summary>Ends a job, and cancels what it still wanted. A success with a <paramref name="Result"/> is remembered under its identity; the first one stays (a differing later one is refused).</summary>
 public sealed record FinishJob(
     JobId Job, JobState State, ImmutableSortedDictionary<string, Digest> Outputs, string? Error = null, Digest? Log = null, JobResult? Result = null) : LedgerCommand;
 
@@ -69,5 +69,6 @@ public sealed record Done(long Revision) : LedgerAnswer;
 
 public sealed record JobAccepted(JobId Job, long Revision) : LedgerAnswer;
 
-/// <summary>The command was heard and changed nothing; the same on every replay.</summary>
+/// <summary>The command was heard and changed nothing; the same on every replay. One exception: a result that diverges also fails its job.</summary>
+/// <param name="Code">One of <see cref="LedgerCodes"/>.</param>
 public sealed record Refused(string Code, string What, string Next) : LedgerAnswer;

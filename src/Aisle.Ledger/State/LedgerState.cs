@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 using Aisle.Artifacts;
 
 namespace Aisle.Ledger;
@@ -8,19 +9,30 @@ public sealed partial record LedgerState
 {
     public static LedgerState Empty { get; } = new();
 
-    /// <summary>Commands applied so far; grows by one with each.</summary>
+    /// <summary>Commands applied so far; grows by one with each, refused ones included.</summary>
     public long Revision { get; init; }
 
-    public ImmutableSortedDictionary<string, NameEntry> Names { get; init; } =
-        ImmutableSortedDictionary.Create<string, NameEntry>(StringComparer.Ordinal);
+    public ImmutableSortedDictionary<string, NameEntry> Names { get; init => field = value.Ordinal(); } = OrdinalMap.Empty<NameEntry>();
 
+    /// <summary>Every unfinished job and the newest <see cref="FinishedJobsKept"/> finished ones. Results outlive their jobs.</summary>
     public ImmutableSortedDictionary<JobId, Job> Jobs { get; init; } = ImmutableSortedDictionary<JobId, Job>.Empty;
 
     /// <summary>Results by identity: the cache that cannot lie.</summary>
     public ImmutableSortedDictionary<Digest, JobResult> Results { get; init; } = ImmutableSortedDictionary<Digest, JobResult>.Empty;
 
-    public ImmutableSortedDictionary<string, ModelEndpoint> Endpoints { get; init; } =
-        ImmutableSortedDictionary.Create<string, ModelEndpoint>(StringComparer.Ordinal);
+    public ImmutableSortedDictionary<string, ModelEndpoint> Endpoints { get; init => field = value.Ordinal(); } = OrdinalMap.Empty<ModelEndpoint>();
+
+    /// <summary>Highest job number ever given. The next job gets the next one, so no number is used twice.</summary>
+    public long LastJobNumber { get; init; }
+
+    /// <summary>Unfinished jobs, so that neither the scheduler nor a rule walks the finished ones.</summary>
+    public ImmutableSortedSet<JobId> Live { get; init; } = [];
+
+    /// <summary>Finished jobs that are kept, in the order in which they finished.</summary>
+    public ImmutableList<JobId> Finished { get; init; } = [];
+
+    /// <summary>Output → identity of the result that had it first: the upward step of lineage.</summary>
+    public ImmutableSortedDictionary<Digest, Digest> Producers { get; init; } = ImmutableSortedDictionary<Digest, Digest>.Empty;
 }
 
 /// <summary>A name's history, oldest first, and its movable aliases. <c>@latest</c> is always the newest version.</summary>
@@ -29,36 +41,16 @@ public sealed record NameEntry
     public required ImmutableArray<NameVersion> History { get; init; }
 
     /// <summary>Alias → digest. Aliases other than <c>latest</c>, which is derived.</summary>
-    public ImmutableSortedDictionary<string, Digest> Aliases { get; init; } =
-        ImmutableSortedDictionary.Create<string, Digest>(StringComparer.Ordinal);
+    public ImmutableSortedDictionary<string, Digest> Aliases { get; init => field = value.Ordinal(); } = OrdinalMap.Empty<Digest>();
+
+    /// <summary>The newest version.</summary>
+    [JsonIgnore]
+    public NameVersion Latest => History[^1];
 }
 
 /// <param name="Number">1 for the first version of the name.</param>
 /// <param name="By">The job that moved the name, or null when a person did.</param>
 public sealed record NameVersion(int Number, Digest Digest, DateTimeOffset At, JobId? By);
-
-public readonly record struct JobId(long Number) : IComparable<JobId>
-{
-    public override string ToString() => $"job-{Number}";
-
-    public int CompareTo(JobId other) => Number.CompareTo(other.Number);
-
-    public static bool TryParse(string? text, out JobId id)
-    {
-        id = default;
-        if (text is null || !text.StartsWith("job-", StringComparison.Ordinal) || !long.TryParse(text.AsSpan(4), out var number)) return false;
-        id = new JobId(number);
-        return number > 0;
-    }
-
-    public static bool operator <(JobId left, JobId right) => left.CompareTo(right) < 0;
-
-    public static bool operator >(JobId left, JobId right) => left.CompareTo(right) > 0;
-
-    public static bool operator <=(JobId left, JobId right) => left.CompareTo(right) <= 0;
-
-    public static bool operator >=(JobId left, JobId right) => left.CompareTo(right) >= 0;
-}
 
 /// <summary><c>Pipeline</c> is a graph that wants other jobs; the rest are processes.</summary>
 public enum JobKind { Pipeline, Task, Train, Serve }
@@ -95,16 +87,19 @@ public sealed record Job
     /// <summary>Times it was started; grows when a process was lost and the job runs again.</summary>
     public int Attempt { get; init; }
 
-    public ImmutableArray<Placement> Placements { get; init; } = [];
+    /// <summary>Where its processes run; empty while it waits and once it is finished.</summary>
+    public ImmutableArray<Placement> Placements { get; init => field = value.OrEmpty(); } = [];
+
+    /// <summary>Highest process number placed so far; a new process takes a higher one.</summary>
+    public int LastProcess { get; init; }
 
     /// <summary>Number of the next process, <c>w1</c> first: applying <see cref="PlaceJob"/> moves it past every process placed so far, so names are never reused.</summary>
     public int NextProcess { get; init; } = 1;
 
     /// <summary>Durable progress of a training job, oldest first.</summary>
-    public ImmutableArray<Checkpoint> Checkpoints { get; init; } = [];
+    public ImmutableArray<Checkpoint> Checkpoints { get; init => field = value.OrEmpty(); } = [];
 
-    public ImmutableSortedDictionary<string, Digest> Outputs { get; init; } =
-        ImmutableSortedDictionary.Create<string, Digest>(StringComparer.Ordinal);
+    public ImmutableSortedDictionary<string, Digest> Outputs { get; init => field = value.Ordinal(); } = OrdinalMap.Empty<Digest>();
 
     /// <summary>Finished at once because its result was known.</summary>
     public bool FromCache { get; init; }
@@ -120,11 +115,12 @@ public sealed record Job
 
     public DateTimeOffset? FinishedAt { get; init; }
 
+    [JsonIgnore]
     public bool IsFinished => State is JobState.Succeeded or JobState.Failed or JobState.Cancelled;
 }
 
 /// <summary>A process of a job on a node.</summary>
-/// <param name="Process">Unique within the job and never used again: <c>w1</c>, <c>w2</c>, … A replacement gets the next number.</param>
+/// <param name="Process">Letters and a number, <c>w1</c>, <c>w2</c>, …: unique within the job and never used again. A replacement gets the next number.</param>
 public sealed record Placement(string Process, string Node);
 
 public sealed record Checkpoint(long Step, Digest Digest);
@@ -141,11 +137,11 @@ public sealed record JobResult
 
     public required JobKind Kind { get; init; }
 
-    public required ImmutableSortedDictionary<string, Digest> Inputs { get; init; }
+    public required ImmutableSortedDictionary<string, Digest> Inputs { get; init => field = value.Ordinal(); }
 
-    public required ImmutableSortedDictionary<string, Digest> Outputs { get; init; }
+    public required ImmutableSortedDictionary<string, Digest> Outputs { get; init => field = value.Ordinal(); }
 
-    public ImmutableArray<Checkpoint> Checkpoints { get; init; } = [];
+    public ImmutableArray<Checkpoint> Checkpoints { get; init => field = value.OrEmpty(); } = [];
 
     /// <summary>Records in, out, filtered and dead, or null where records are not counted.</summary>
     public RecordCounts? Counts { get; init; }
@@ -156,7 +152,9 @@ public sealed record JobResult
 /// <summary>Nothing is dropped in silence: In = Out + Filtered + Dead.</summary>
 public sealed record RecordCounts(long In, long Out, long Filtered, long Dead)
 {
-    public bool AddsUp => In == Out + Filtered + Dead;
+    // 128 bits: three counts near the limit must not wrap round to a sum that looks right.
+    [JsonIgnore]
+    public bool AddsUp => In >= 0 && Out >= 0 && Filtered >= 0 && Dead >= 0 && In == (Int128)Out + Filtered + Dead;
 }
 
 /// <summary>A served model under a name.</summary>

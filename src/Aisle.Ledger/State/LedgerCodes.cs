@@ -1,0 +1,45 @@
+namespace Aisle.Ledger;
+
+/// <summary>Why the ledger refuses or stops. Stable: scripts and pages match on them.</summary>
+public static class LedgerCodes
+{
+    public const string NameMalformed = "AISLE-2001";
+    public const string AliasMalformed = "AISLE-2002";
+    public const string NameNotFound = "AISLE-2003";
+    public const string VersionConflict = "AISLE-2004";
+    public const string NotInHistory = "AISLE-2005";
+    public const string HistoryFull = "AISLE-2006";
+    public const string CommandMalformed = "AISLE-2007";
+
+    public const string JobNotFound = "AISLE-2010";
+    public const string JobFinished = "AISLE-2011";
+    public const string WorkersOutOfRange = "AISLE-2012";
+    public const string PlacementMalformed = "AISLE-2013";
+    public const string ProcessReused = "AISLE-2014";
+    public const string CheckpointOutOfOrder = "AISLE-2015";
+    public const string ResultMalformed = "AISLE-2016";
+    public const string CountsDoNotAddUp = "AISLE-2017";
+
+    /// <summary>One identity, two contents: a machine or a program is at fault.</summary>
+    public const string Divergence = "AISLE-2020";
+
+    public const string EndpointNotFound = "AISLE-2030";
+
+    /// <summary>Another process has the ledger's directory.</summary>
+    public const string InUse = "AISLE-2050";
+
+    /// <summary>Bytes that had been flushed are not what was written.</summary>
+    public const string Damaged = "AISLE-2051";
+
+    /// <summary>A write or flush failed; final for this process.</summary>
+    public const string WriteFailed = "AISLE-2052";
+
+    public const string Stopped = "AISLE-2053";
+    public const string CommandTooLarge = "AISLE-2054";
+
+    /// <summary>The files are whole, and this program does not know their format.</summary>
+    public const string UnknownFormat = "AISLE-2055";
+
+    /// <summary>The directory cannot be read, made or opened.</summary>
+    public const string DirectoryUnusable = "AISLE-2056";
+}
