@@ -10,7 +10,7 @@ public sealed partial record LedgerState
         var placements = place.Placements.OrEmpty();
         if (placements.Length > MaxWorkers) return RefuseWorkers(placements.Length);
 
-        var last = job.LastProcess;
+        var next = job.NextProcess;
         var processes = new HashSet<string>(placements.Length, StringComparer.Ordinal);
         var newNumbers = new HashSet<int>();
         foreach (var placement in placements)
@@ -26,19 +26,19 @@ public sealed partial record LedgerState
             }
             if (job.Placements.Contains(placement)) continue;
             // Numbers rather than a list of all names ever used: one integer remembers them all.
-            if (number <= job.LastProcess || !newNumbers.Add(number))
+            if (number < job.NextProcess || !newNumbers.Add(number))
             {
                 return Refuse(LedgerCodes.ProcessReused, $"{placement.Process} of {job.Id} was used before.",
-                    $"A new process takes a number above {job.LastProcess}.");
+                    $"A new process takes {job.NextProcess} or a higher number.");
             }
-            last = Math.Max(last, number);
+            next = Math.Max(next, number + 1);
         }
 
         var starts = job.Placements.IsEmpty && !placements.IsEmpty;
         job = job with
         {
             Placements = placements,
-            LastProcess = last,
+            NextProcess = next,
             State = placements.IsEmpty ? JobState.Waiting : JobState.Running,
             Attempt = starts ? job.Attempt + 1 : job.Attempt,
             StartedAt = starts ? job.StartedAt ?? place.At : job.StartedAt,

@@ -90,9 +90,6 @@ public sealed record Job
     /// <summary>Where its processes run; empty while it waits and once it is finished.</summary>
     public ImmutableArray<Placement> Placements { get; init => field = value.OrEmpty(); } = [];
 
-    /// <summary>Highest process number placed so far; a new process takes a higher one.</summary>
-    public int LastProcess { get; init; }
-
     /// <summary>Number of the next process, <c>w1</c> first: applying <see cref="PlaceJob"/> moves it past every process placed so far, so names are never reused.</summary>
     public int NextProcess { get; init; } = 1;
 

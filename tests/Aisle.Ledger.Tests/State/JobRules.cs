@@ -96,7 +96,7 @@ public sealed class JobRules
         state.Refuses(Place(id, "w1", "w2"), LedgerCodes.ProcessReused);
         state.Refuses(Place(id, "w3", "w3"), LedgerCodes.ProcessReused);
         state.Refuses(Place(id, "w3", "x3"), LedgerCodes.ProcessReused);
-        Assert.Contains("above 2", state.Refuses(Place(id, "x1"), LedgerCodes.ProcessReused).Next);
+        Assert.Contains("takes 3", state.Refuses(Place(id, "x1"), LedgerCodes.ProcessReused).Next);
         state.Refuses(new PlaceJob(id, [new Placement("w2", "another node")]) { At = Noon }, LedgerCodes.ProcessReused);
         state.Then(Place(id, "w2", "w3"));
     }
