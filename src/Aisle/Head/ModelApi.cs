@@ -31,12 +31,7 @@ internal sealed class ModelApi(ILedger ledger, Fleet fleet, ArtifactStore artifa
         {
             var request = await context.ReadAsync(ApiJson.Default.DeployRequest, cancellationToken);
             var model = NameApi.Resolve(ledger.State, request.Model);
-            var artifact = await artifacts.OpenAsync(model.Digest, cancellationToken);
-            foreach (var needed in (string[])["config.json", "model.safetensors", "tokenizer.json"])
-            {
-                if (!artifact.Entries.Any(entry => entry.Path == needed))
-                    throw new AisleException("AISLE-6020", $"{request.Model} ({model.Digest.Short}) has no {needed}, so it is not a model that can be served.", "Deploy the `model` output of a training run; `aisle show NAME` lists what is inside.");
-            }
+            await RequireModelAsync(request.Model, model.Digest, cancellationToken);
             var spec = new JobSpec
             {
                 Kind = JobKind.Serve,
@@ -117,6 +112,16 @@ internal sealed class ModelApi(ILedger ledger, Fleet fleet, ArtifactStore artifa
             await context.Response.Body.WriteAsync(buffer.AsMemory(0, read), cancelled);
             await context.Response.Body.FlushAsync(cancelled);
         }
+    }
+
+    private async Task RequireModelAsync(string name, Digest digest, CancellationToken cancellationToken)
+    {
+        var missing = new HashSet<string> { "config.json", "model.safetensors", "tokenizer.json" };
+        var artifact = await artifacts.OpenAsync(digest, cancellationToken);
+        await foreach (var entry in artifact.ListAsync(cancellationToken)) missing.Remove(entry.Path);
+        if (missing.Count > 0)
+            throw new AisleException("AISLE-6020", $"{name} ({digest.Short}) has no {string.Join(", no ", missing.Order())}, so it is not a model that can be served.",
+                "Deploy the `model` output of a training run; `aisle show NAME` lists what is inside.");
     }
 
     private ModelEndpoint EndpointOf(ReadOnlyMemory<byte> body)

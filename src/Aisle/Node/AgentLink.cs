@@ -9,7 +9,7 @@ namespace Aisle.Node;
 /// Keeps a node and the first node in step: one loop tells what happened here, one hears what shall run here. Both are level-triggered and
 /// harmless to repeat, so a lost answer or a restarted first node needs no special case.
 /// </summary>
-internal sealed class AgentLink(Agent agent, KnownPeers peers, Func<AgentReport> describe, Func<AgentReport, CancellationToken, Task<AgentOrders>> send,
+internal sealed class AgentLink(Agent agent, KnownPeers peers, Func<CancellationToken, Task<AgentReport>> describe, Func<AgentReport, CancellationToken, Task<AgentOrders>> send,
     Func<OrdersVersion, CancellationToken, Task<AgentOrders>> waitForOrders, ILogger<AgentLink> logger)
 {
     private const int MostEventsAReport = 512;
@@ -25,7 +25,7 @@ internal sealed class AgentLink(Agent agent, KnownPeers peers, Func<AgentReport>
         while (!cancellationToken.IsCancellationRequested)
         {
             // The snapshot comes before the events: an end seen in the snapshot has its last line in these events or earlier ones.
-            unsent ??= describe() with { Processes = agent.Processes, Events = agent.TakeEvents(MostEventsAReport) };
+            unsent ??= await describe(cancellationToken) with { Processes = agent.Processes, Events = agent.TakeEvents(MostEventsAReport) };
             if (await TryAsync(() => send(unsent, cancellationToken), cancellationToken) is { } orders)
             {
                 Follow(orders);

@@ -23,6 +23,7 @@ internal sealed class NodeProcess
     private readonly NodeConfig _config;
     private readonly TimeProvider _time = TimeProvider.System;
     private readonly string _incarnation = $"{Environment.ProcessId}-{Environment.TickCount64}";
+    private readonly string _numericClass = NumericClass.OfThisMachine().Fingerprint;
     private readonly CancellationTokenSource _stopping = new();
 
     private NodeProcess(NodeConfig config) => _config = config;
@@ -64,9 +65,11 @@ internal sealed class NodeProcess
     private async Task ServeAsync()
     {
         var stopping = _stopping.Token;
-        using var disk = DiskStore.Open(Path.Combine(_config.Dir, "store"));
+        using var disk = await DiskStore.OpenAsync(Path.Combine(_config.Dir, "store"), stopping);
         using var peers = new KnownPeers(_config.Name, _config.Token);
-        var store = new ReplicatedStore(_config.Name, disk, () => [.. peers.Stores.Select(peer => new StorePeer(peer.Key, peer.Value))], new ReplicationOptions { Copies = _config.Copies });
+        await using var store = new ReplicatedStore(
+            new StoreNode(_config.Name, disk), () => [.. peers.Stores.Select(peer => new StoreNode(peer.Key, peer.Value))],
+            new ReplicationOptions { Copies = _config.Copies }, disk.TemporaryDirectory, _time);
         var artifacts = new ArtifactStore(store);
 
         var app = BuildServer();
@@ -94,7 +97,7 @@ internal sealed class NodeProcess
             Time = _time,
         });
         using var toHead = head is null ? new HttpTransport(_config.Head!, _config.Token) : null;
-        var link = new AgentLink(agent, peers, () => Describe(url, disk, store),
+        var link = new AgentLink(agent, peers, cancellationToken => DescribeAsync(url, disk, store, cancellationToken),
             (report, cancellationToken) => head is null
                 ? toHead!.SendAsync(HttpMethod.Post, "v1/agents/report", report, JobsJson.Default.AgentReport, JobsJson.Default.AgentOrders, cancellationToken)
                 : head.AcceptAsync(report, cancellationToken),
@@ -139,9 +142,9 @@ internal sealed class NodeProcess
         return builder.Build();
     }
 
-    private AgentReport Describe(Uri url, DiskStore disk, ReplicatedStore store) => new(
-        _config.Name, _incarnation, url, Environment.ProcessId, _config.Dir, _config.Slots, Environment.ProcessorCount, NumericClass.Current.Name,
-        disk.ShardCount, disk.StoredBytes, FreeBytes(), store.Counters.CorruptionsFound, store.Counters.Repaired, [], []);
+    private async Task<AgentReport> DescribeAsync(Uri url, DiskStore disk, ReplicatedStore store, CancellationToken cancellationToken) => new(
+        _config.Name, _incarnation, url, Environment.ProcessId, _config.Dir, _config.Slots, Environment.ProcessorCount, _numericClass,
+        (await disk.ListShardsAsync(cancellationToken)).Count, disk.StoredBytes, FreeBytes(), store.Counters.CorruptionsFound, store.Counters.Repaired, [], []);
 
     private long FreeBytes()
     {
