@@ -56,7 +56,7 @@ public static class Scheduler
 
             foreach (var node in chosen) free[node]--;
             if (!job.Recompute) busy.Add(job.Identity);
-            var next = job.LastProcess + 1;
+            var next = job.NextProcess;
             decisions.Add(new PlaceJob(job.Id, [.. job.Placements, .. chosen.Select((node, i) => new Placement($"w{next + i}", node))]) { At = now });
         }
         return decisions;

@@ -30,7 +30,7 @@ internal static class TaskWork
     private static async Task<RecordCounts?> TransformAsync(
         JobSpec spec, ImmutableSortedDictionary<string, string> inputs, ImmutableSortedDictionary<string, string> outputs, CancellationToken cancellationToken)
     {
-        var result = await Transforms.RunAsync(new TransformCall
+        var result = await TextTransforms.RunAsync(new TransformCall
         {
             Program = spec.Program,
             Parameters = spec.Parameters,
@@ -39,7 +39,7 @@ internal static class TaskWork
             Seed = spec.Seed,
             Progress = new SteadyProgress(),
         }, cancellationToken);
-        JobProcess.Log(result.Summary);
+        JobProcess.Log(string.Join(", ", result.Summary.Select(figure => $"{figure.Key} {figure.Value:N0}")));
         return result.Counts;
     }
 

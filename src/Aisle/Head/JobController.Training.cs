@@ -1,0 +1,50 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using Aisle.Artifacts;
+using Aisle.Ledger;
+using Aisle.Training;
+
+namespace Aisle.Head;
+
+/// <summary>Training jobs: each has a coordinator here while it runs, and workers wherever they are placed.</summary>
+internal sealed partial class JobController
+{
+    private readonly ConcurrentDictionary<JobId, TrainingRun> _training = new();
+
+    private async Task AdvanceTrainingAsync(CancellationToken cancellationToken)
+    {
+        foreach (var job in ledger.State.Jobs.Values)
+        {
+            if (job.Kind != JobKind.Train || job.IsFinished || job.Placements.IsEmpty || _training.ContainsKey(job.Id)) continue;
+            var spec = await SpecOfAsync(job, cancellationToken);
+            // The newest checkpoint that is agreed on; after a restart of this process the run goes on from there, to the same bits.
+            var from = job.Checkpoints.IsEmpty ? TrainingResume.Of(spec) : job.Checkpoints[^1];
+            _training[job.Id] = TrainingRun.Start(job, spec, from, events, time, Wake);
+        }
+
+        foreach (var (id, run) in _training)
+        {
+            if (!ledger.State.Jobs.TryGetValue(id, out var job) || job.IsFinished)
+            {
+                _training.TryRemove(id, out _);
+                await run.DisposeAsync();
+                continue;
+            }
+            foreach (var checkpoint in run.TakeCheckpoints())
+                await ledger.AgreeAsync(new RecordCheckpoint(id, checkpoint) { At = time.GetUtcNow() }, cancellationToken);
+            if (!run.Outcome.IsCompleted) continue;
+
+            job = ledger.State.Jobs[id];
+            try
+            {
+                var outcome = await run.Outcome;
+                var outputs = ImmutableSortedDictionary.Create<string, Digest>(StringComparer.Ordinal).Add("model", outcome.Model);
+                await FinishAsync(job, JobState.Succeeded, outputs, null, await SpecOfAsync(job, cancellationToken), null, cancellationToken);
+            }
+            catch (AisleException e)
+            {
+                await FailAsync(job, e.Message, cancellationToken);
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+using System.Net;
+using Aisle.Api;
+using Aisle.Head;
+using Aisle.Jobs;
+using Aisle.Training;
+
+namespace Aisle.Work;
+
+/// <summary>One worker of a training job: joins the coordinator named in its order, and computes slices until the job is done.</summary>
+internal static class TrainingWork
+{
+    public static async Task RunAsync(ProcessStart start, JobSpec spec, AisleClient client, CancellationToken cancellationToken)
+    {
+        var tokens = await JobProcess.FetchAsync(start, client, spec.Inputs["tokens"], cancellationToken);
+        await Worker.RunAsync(new WorkerOptions
+        {
+            Name = start.Order.Process,
+            Coordinator = IPEndPoint.Parse(start.Order.Coordinator!),
+            Secret = start.Order.Secret!,
+            Recipe = TrainingRecipe.FromParameters(TrainingResume.RecipeOf(spec), spec.Seed),
+            TokensFolder = tokens,
+            Checkpoints = new ArtifactCheckpoints(client.Artifacts),
+            ScratchFolder = start.Scratch,
+        }, cancellationToken);
+    }
+}
