@@ -1,0 +1,44 @@
+using System.Text.Json.Serialization;
+using Aisle.Api;
+using Aisle.Artifacts;
+
+namespace Aisle.Commands;
+
+// What `--json` prints where it is not a view of the API. Fields may be added, none taken away.
+
+internal sealed record PutView(string Name, Digest Digest, long Bytes, long StoredBytes, long Chunks, long NewChunks, int Copies, int Wanted);
+
+internal sealed record GetView(string Name, Digest Digest, string Path, long Bytes);
+
+internal sealed record RunFinishedView(string Event, string Job, string State, IReadOnlyDictionary<string, Digest> Outputs, string? Error = null);
+
+/// <param name="Reexecuted">Null where the re-execution gave no output.</param>
+/// <param name="FromStep">Null where the work has no steps; so is <paramref name="ToStep"/>.</param>
+internal sealed record VerifyFinishedView(
+    string Event,
+    bool Ok,
+    Digest Expected,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] Digest? Reexecuted,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] long? FromStep,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] long? ToStep,
+    string Job,
+    string State,
+    string? Error = null);
+
+internal sealed record ShowNameView(
+    string? Name, Digest Digest, int? Version, DateTimeOffset? At, string? By, IReadOnlyDictionary<string, Digest>? Aliases,
+    long Bytes, long Entries, IReadOnlyDictionary<string, string> Metadata, IReadOnlyList<EntryView> Files);
+
+internal sealed record AnswerView(string Endpoint, string Text, string? FinishReason);
+
+internal sealed record FindingView(string Check, bool Ok, string Found, string? Fix);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(PutView))]
+[JsonSerializable(typeof(GetView))]
+[JsonSerializable(typeof(RunFinishedView))]
+[JsonSerializable(typeof(VerifyFinishedView))]
+[JsonSerializable(typeof(ShowNameView))]
+[JsonSerializable(typeof(AnswerView))]
+[JsonSerializable(typeof(IReadOnlyList<FindingView>))]
+internal sealed partial class CommandJson : JsonSerializerContext;

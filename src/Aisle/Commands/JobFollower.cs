@@ -1,0 +1,61 @@
+using System.Net;
+using System.Runtime.CompilerServices;
+using Aisle.Api;
+
+namespace Aisle.Commands;
+
+/// <summary>A job's events, each once, across dropped connections: the server tells them from the first again, and those already seen are skipped by count.</summary>
+public sealed class JobFollower(AisleClient client, TimeProvider time)
+{
+    /// <summary>Silence of the server after which following is given up.</summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Called when the connection drops, once a drop.</summary>
+    public Action<AisleException>? Dropped { get; init; }
+
+    /// <summary>Ends with <c>finished</c> of <paramref name="job"/>.</summary>
+    /// <exception cref="ServerUnreachableException">Nothing answered at the first try, or for <see cref="Patience"/> after a drop.</exception>
+    public async IAsyncEnumerable<JobEvent> FollowAsync(string job, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        var seen = 0L;
+        long? droppedAt = null;
+        var pause = TimeSpan.FromMilliseconds(200);
+        while (true)
+        {
+            AisleException? drop = null;
+            var count = 0L;
+            await using var events = client.EventsAsync(job, follow: true, cancellationToken).GetAsyncEnumerator(cancellationToken);
+            while (true)
+            {
+                try
+                {
+                    if (!await events.MoveNextAsync()) break;
+                }
+                catch (AisleException e) when (IsDrop(e) && (seen > 0 || droppedAt is not null))
+                {
+                    drop = e;
+                    break;
+                }
+                if (++count <= seen) continue;
+                seen = count;
+                droppedAt = null;
+                pause = TimeSpan.FromMilliseconds(200);
+                yield return events.Current;
+                if (events.Current.Event == "finished" && events.Current.Job == job) yield break;
+            }
+            if (droppedAt is null)
+            {
+                droppedAt = time.GetTimestamp();
+                Dropped?.Invoke(drop ?? Cut());
+            }
+            if (time.GetElapsedTime(droppedAt.Value) > Patience) throw drop ?? Cut();
+            await Task.Delay(pause, time, cancellationToken);
+            pause = pause < TimeSpan.FromSeconds(2) ? pause * 2 : pause;
+        }
+    }
+
+    private ServerUnreachableException Cut() => new(client.Server, new IOException("the stream of events ended early"));
+
+    private static bool IsDrop(AisleException e) =>
+        e is ServerUnreachableException or ApiException { Status: HttpStatusCode.BadGateway or HttpStatusCode.ServiceUnavailable or HttpStatusCode.GatewayTimeout };
+}
