@@ -21,14 +21,13 @@ public static class Amount
     }
 
     /// <summary><c>0.34 s</c>, <c>12.1 s</c>, <c>2:05</c>, <c>1:02:03</c>.</summary>
-    public static string Time(TimeSpan time) => time switch
+    public static string Time(TimeSpan time)
     {
-        { Ticks: < 0 } => "0 s",
-        { TotalSeconds: < 9.995 } => $"{time.TotalSeconds:0.##} s",
-        { TotalSeconds: < 59.95 } => $"{time.TotalSeconds:0.0} s",
-        { TotalMinutes: < 60 } => $"{(int)time.TotalMinutes}:{time.Seconds:00}",
-        _ => $"{(long)time.TotalHours}:{time.Minutes:00}:{time.Seconds:00}",
-    };
+        if (time.Ticks < 0) return "0 s";
+        if (time.TotalSeconds < 59.95) return time.TotalSeconds < 9.995 ? $"{time.TotalSeconds:0.##} s" : $"{time.TotalSeconds:0.0} s";
+        var clock = TimeSpan.FromSeconds(Math.Round(time.TotalSeconds));
+        return clock.TotalHours < 1 ? $"{clock.Minutes}:{clock.Seconds:00}" : $"{(long)clock.TotalHours}:{clock.Minutes:00}:{clock.Seconds:00}";
+    }
 
     /// <summary>Amount done or to do in its unit: <c>bytes</c> are scaled by 1024, the rest by 1000.</summary>
     public static string Of(double amount, string? unit) => unit switch
