@@ -94,7 +94,7 @@ public static class CommandLine
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            call.Screen.Error(new AisleException("AISLE-7012", e.Message, "Check the path, its permissions and the free space, then try again.", e));
+            call.Screen.Error(new AisleException("AISLE-7052", e.Message, "Check the path, its permissions and the free space, then try again.", e));
             return ExitCode.Failed;
         }
     }

@@ -12,7 +12,7 @@ public static class Completions
 
     /// <summary>The text that follows a prompt, piece by piece as the model makes it.</summary>
     /// <param name="temperature">0 takes the likeliest token each time; null leaves it to the server.</param>
-    /// <exception cref="AisleException">AISLE-7014: the endpoint answered something else.</exception>
+    /// <exception cref="AisleException">AISLE-7054: the endpoint answered something else.</exception>
     public static IAsyncEnumerable<string> StreamAsync(
         AisleClient client, string endpoint, string prompt, int? maxTokens, double? temperature, CancellationToken cancellationToken = default) =>
         StreamAsync(client, "v1/completions", Body(endpoint, maxTokens, temperature, ("prompt", prompt)), choice => (string?)choice["text"], cancellationToken);
@@ -64,7 +64,7 @@ public static class Completions
             var choice = data.Length <= LongestLine ? Choice(data) : null;
             if (piece(choice ?? throw Odd((string)body["model"]!)) is { Length: > 0 } text) yield return text;
         }
-        throw new AisleException("AISLE-7014", $"The answer of '{(string)body["model"]!}' broke off.", "Ask again; `aisle status` says whether its replica is still there.");
+        throw new AisleException("AISLE-7054", $"The answer of '{(string)body["model"]!}' broke off.", "Ask again; `aisle status` says whether its replica is still there.");
     }
 
     private static HttpRequestMessage Request(string path, JsonObject body) => new(HttpMethod.Post, path)
@@ -97,5 +97,5 @@ public static class Completions
     }
 
     private static AisleException Odd(string endpoint) =>
-        new("AISLE-7014", $"'{endpoint}' answered something that is not a completion.", "Check with `aisle status` that it is an endpoint of this data centre.");
+        new("AISLE-7054", $"'{endpoint}' answered something that is not a completion.", "Check with `aisle status` that it is an endpoint of this data centre.");
 }

@@ -36,16 +36,16 @@ public static class DeployCommand
     }
 
     /// <summary>Waits until one replica answers.</summary>
-    /// <exception cref="AisleException">AISLE-7013: the serving job ended, or none was ready within two minutes.</exception>
+    /// <exception cref="AisleException">AISLE-7053: the serving job ended, or none was ready within two minutes.</exception>
     internal static async Task<EndpointView> ReadyAsync(AisleClient client, EndpointView view, CancellationToken cancellationToken)
     {
         var start = TimeProvider.System.GetTimestamp();
         while (view.Ready == 0)
         {
             if (await client.JobAsync(view.Job, cancellationToken) is { State: "failed" or "cancelled" } job)
-                throw new AisleException("AISLE-7013", $"{view.Job}, which serves {view.Name}, {job.State}{(job.Error is null ? "." : $": {job.Error}")}", $"Look at `aisle logs {view.Job}`.");
+                throw new AisleException("AISLE-7053", $"{view.Job}, which serves {view.Name}, {job.State}{(job.Error is null ? "." : $": {job.Error}")}", $"Look at `aisle logs {view.Job}`.");
             if (TimeProvider.System.GetElapsedTime(start) > s_patience)
-                throw new AisleException("AISLE-7013", $"No replica of {view.Name} is ready after {s_patience.TotalMinutes:0} minutes.", $"Look at `aisle logs {view.Job}` and `aisle nodes`.");
+                throw new AisleException("AISLE-7053", $"No replica of {view.Name} is ready after {s_patience.TotalMinutes:0} minutes.", $"Look at `aisle logs {view.Job}` and `aisle nodes`.");
             await Task.Delay(s_beat, cancellationToken);
             view = (await client.EndpointsAsync(cancellationToken)).FirstOrDefault(other => other.Name == view.Name) ?? view;
         }

@@ -34,4 +34,4 @@ public static class ExitCode
 }
 
 /// <summary>What was typed cannot be done as typed.</summary>
-public sealed class WrongUsageException(string what, string next, string code = "AISLE-7010", Exception? inner = null) : AisleException(code, what, next, inner);
+public sealed class WrongUsageException(string what, string next, string code = "AISLE-7050", Exception? inner = null) : AisleException(code, what, next, inner);

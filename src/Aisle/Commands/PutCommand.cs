@@ -26,7 +26,7 @@ public static class PutCommand
     /// <exception cref="WrongUsageException">There is nothing at <paramref name="path"/>.</exception>
     internal static string PathToStore(string path) => File.Exists(path) || Directory.Exists(path)
         ? Path.GetFullPath(path)
-        : throw new WrongUsageException($"There is no file or folder at '{path}'.", "Check the path; it is read from the folder you are in.", "AISLE-7011");
+        : throw new WrongUsageException($"There is no file or folder at '{path}'.", "Check the path; it is read from the folder you are in.", "AISLE-7051");
 
     private static void Print(string name, PutResult put, Screen screen)
     {

@@ -69,12 +69,12 @@ public static class RunCommand
         try
         {
             if (new FileInfo(path).Length > largestSpecBytes)
-                throw new WrongUsageException($"'{path}' is larger than a spec may be (1 MiB).", "Give the YAML file that describes the run; data is put with `aisle put`.", "AISLE-7011");
+                throw new WrongUsageException($"'{path}' is larger than a spec may be (1 MiB).", "Give the YAML file that describes the run; data is put with `aisle put`.", "AISLE-7051");
             return await File.ReadAllTextAsync(path, cancellationToken);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new WrongUsageException($"The spec '{path}' cannot be read ({e.Message})", "Give the path of a YAML file, e.g. examples/language-model/train.yaml.", "AISLE-7011", e);
+            throw new WrongUsageException($"The spec '{path}' cannot be read ({e.Message})", "Give the path of a YAML file, e.g. examples/language-model/train.yaml.", "AISLE-7051", e);
         }
     }
 }

@@ -94,6 +94,7 @@ public sealed class JobProgress(string job)
     private void ToState(string state, DateTimeOffset at)
     {
         if (state is "running") StartedAt ??= at;
-        if (!IsFinished) State = state;
+        // A process has states of its own, such as ready; those are not the job's.
+        if (!IsFinished && state is ("waiting" or "running" or "succeeded" or "failed" or "cancelled")) State = state;
     }
 }

@@ -47,7 +47,7 @@ public sealed class ContentTests : IDisposable
         await using var server = await FakeDataCentre.StartAsync();
         var typed = await Typed.AtAsync(server, "put", "data/text", Path.Combine(_dir, "nothing"));
         Assert.Equal(2, typed.Exit);
-        Assert.StartsWith("error AISLE-7011: ", typed.Error);
+        Assert.StartsWith("error AISLE-7051: ", typed.Error);
     }
 
     [Theory]

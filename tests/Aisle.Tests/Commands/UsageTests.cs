@@ -18,7 +18,7 @@ public sealed class UsageTests
         var typed = await Typed.AsIsAsync(args);
         Assert.Equal(2, typed.Exit);
         Assert.Empty(typed.Output);
-        Assert.Matches("^error AISLE-7010: .+\nnext: See `aisle .*--help`.\n$", typed.Error);
+        Assert.Matches("^error AISLE-7050: .+\nnext: See `aisle .*--help`.\n$", typed.Error);
     }
 
     [Fact]
@@ -45,7 +45,7 @@ public sealed class UsageTests
     {
         var typed = await Typed.AsIsAsync("put", "--json");
         var error = System.Text.Json.JsonDocument.Parse(typed.Error).RootElement.GetProperty("error");
-        Assert.Equal("AISLE-7010", error.GetProperty("code").GetString());
+        Assert.Equal("AISLE-7050", error.GetProperty("code").GetString());
         Assert.NotEmpty(error.GetProperty("what").GetString()!);
         Assert.NotEmpty(error.GetProperty("next").GetString()!);
     }
