@@ -32,11 +32,8 @@ public sealed partial class DiskStore
 
     private async Task<ShardTable> WriteAsync(string temporary, Digest shardId, Stream shard, long lengthBytes, CancellationToken cancellationToken)
     {
-        // Preallocating asks for the room at once: a full disk refuses here, before bytes are sent, not in the middle.
-        await using var file = new FileStream(temporary, new FileStreamOptions
-        {
-            Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.None, BufferSize = 0, PreallocationSize = lengthBytes,
-        });
+        await using var file = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0);
+        Posix.Reserve(file, lengthBytes);
         var table = await ShardReader.VerifyAsync(shard, lengthBytes, copyTo: file, cancellationToken);
         if (table.Id != shardId) throw new ShardInvalidException($"it is shard {table.Id.Short}, not {shardId.Short}");
         Flush(() => RandomAccess.FlushToDisk(file.SafeFileHandle));

@@ -35,6 +35,17 @@ internal static partial class Posix
         return new FileStream(new SafeFileHandle(descriptor, ownsHandle: true), FileAccess.Read, bufferSize: 0);
     }
 
+    /// <summary>Sets room aside for a file, so that a full disk refuses before anything is written. Where the file system cannot, nothing happens.</summary>
+    /// <exception cref="IOException">There is no room; the HResult is the errno.</exception>
+    public static void Reserve(FileStream file, long lengthBytes)
+    {
+        const int KeepSize = 1;
+        if (!OperatingSystem.IsLinux()) return;
+        if (Fallocate(file.SafeFileHandle, KeepSize, 0, lengthBytes) == 0) return;
+        var error = Error("fallocate", file.Name);
+        if (DiskFullException.Explains(error)) throw error;
+    }
+
     private static IOException Error(string call, string path)
     {
         var error = Marshal.GetLastPInvokeError();
@@ -46,6 +57,9 @@ internal static partial class Posix
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int Fsync(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
+    private static partial int Fallocate(SafeFileHandle file, int mode, long offset, long length);
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     private static partial int Close(int descriptor);

@@ -89,7 +89,8 @@ public sealed partial class ReplicatedStore
             try
             {
                 Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-                await using var file = new FileStream(path, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0, PreallocationSize = lengthBytes });
+                await using var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0);
+                Posix.Reserve(file, lengthBytes);
                 var buffer = new byte[256 * 1024];
                 for (var left = lengthBytes; left > 0;)
                 {

@@ -184,6 +184,8 @@ public sealed class ReplicatedStoreTests
     {
         var target = nodes.Folder["out-" + Path.GetRandomFileName()];
         await new ArtifactStore(from).GetAsync(digest, target);
-        Assert.Equal(Folder.Read(nodes.SomeFiles()), Folder.Read(target));
+        var (sent, back) = (Folder.Read(nodes.SomeFiles()), Folder.Read(target));
+        Assert.Equal(sent.Keys, back.Keys);
+        foreach (var (path, content) in sent) Assert.True(content.AsSpan().SequenceEqual(back[path]), path);
     }
 }
