@@ -1,0 +1,64 @@
+using System.Collections.Immutable;
+using Aisle.Ledger;
+
+namespace Aisle.Pipelines;
+
+/// <summary>Every program a step can use. The one place that says which ports, parameters and defaults they have.</summary>
+public static class ProgramCatalogue
+{
+    private static readonly IntegerParameter Seed = new("seed", 1, 0, long.MaxValue, "Decides everything that looks like chance.");
+
+    public static ImmutableArray<PipelineProgram> All { get; } =
+    [
+        new("extract-text", 1, JobKind.Task, "Files of many kinds to documents of text.", ["files"], ["documents", "dead"],
+        [
+            new IntegerParameter("groupCharacters", 2000, 100, 1_000_000, "Paragraphs of plain text, Markdown and HTML are joined until a document has this many characters."),
+        ]),
+        new("clean-text", 1, JobKind.Task, "Unicode and white space made uniform; documents that are not language left out.", ["documents"], ["documents", "dead"],
+        [
+            new IntegerParameter("minCharacters", 40, 1, 1_000_000, "Shorter documents are left out."),
+            new IntegerParameter("maxCharacters", 100_000, 1, 4_000_000, "Longer documents are left out."),
+            new IntegerParameter("minWords", 6, 0, 1_000_000, "Documents with fewer words are left out."),
+            new NumberParameter("minLetterRatio", 0.7, 0, 1, "Least share of letters among characters other than white space; below it are tables, code and encodings."),
+        ]),
+        new("drop-duplicates", 1, JobKind.Task, "The first of documents with equal text stays.", ["documents"], ["documents", "dead"],
+        [
+            new IntegerParameter("titleLines", 0, 0, 10, "Leading lines that are not compared: 1 keeps one of many documents that differ in their title alone."),
+        ]),
+        new("learn-vocabulary", 1, JobKind.Task, "A byte-level BPE tokenizer learnt from documents.", ["documents"], ["vocabulary", "dead"],
+        [
+            new IntegerParameter("size", 2048, 257, 65_535, "Tokens to learn up to: 256 bytes, end-of-text, and the most frequent pairs."),
+        ]),
+        new("tokenize", 1, JobKind.Task, "Documents to tokens, split into training and validation by document.", ["documents", "vocabulary"], ["tokens", "dead"],
+        [
+            new NumberParameter("validation", 0.02, 0, 0.5, "Share of documents held out to measure the model on."),
+            Seed,
+        ]),
+        new("train-language-model", 1, JobKind.Train, "A LLaMA-style language model trained by any number of workers, to the same bits.", ["tokens"], ["model"],
+        [
+            new IntegerParameter("steps", 300, 1, 10_000_000, "Optimiser updates."),
+            new IntegerParameter("slices", 16, 1, 4096, "Parts of one update; more workers than slices do not help. Belongs to the result: workers do not."),
+            new IntegerParameter("sequencesPerSlice", 2, 1, 4096, "Sequences in a slice."),
+            new IntegerParameter("contextTokens", 128, 8, 65_536, "Tokens in a sequence, and the most that the model sees at once."),
+            new IntegerParameter("checkpointEvery", 50, 1, 10_000_000, "Updates between durable checkpoints."),
+            Seed,
+            new IntegerParameter("model.layers", 4, 1, 256, "Transformer blocks."),
+            new IntegerParameter("model.width", 160, 8, 16_384, "Channels between blocks; a multiple of model.heads, and an even number a head."),
+            new IntegerParameter("model.heads", 5, 1, 256, "Attention heads."),
+            new IntegerParameter("model.feedForward", 432, 8, 65_536, "Channels inside a block's feed-forward part."),
+            new NumberParameter("optimizer.learningRate", 0.003, 0, 1, "Highest learning rate; reached after the warm-up."),
+            new IntegerParameter("optimizer.warmupSteps", 30, 0, 1_000_000, "Updates over which the learning rate rises from zero."),
+            new NumberParameter("optimizer.weightDecay", 0.1, 0, 1, "AdamW's decay of matrices."),
+            new NumberParameter("optimizer.clipNorm", 1, 0, 1_000_000, "Gradients longer than this are shortened to it; 0 leaves them."),
+        ]) { NeedsNumericClass = true },
+        new("evaluate-language-model", 1, JobKind.Task, "Bits per byte of a model on held-out text.", ["model", "tokens"], ["evaluation"], []) { NeedsNumericClass = true },
+    ];
+
+    private static readonly ImmutableSortedDictionary<string, PipelineProgram> ByName = All.ToImmutableSortedDictionary(program => program.Name, program => program, StringComparer.Ordinal);
+
+    public static IEnumerable<string> Names => ByName.Keys;
+
+    /// <param name="use">A name, with or without its version: <c>tokenize</c>, <c>tokenize@1</c>.</param>
+    /// <returns>Null when there is no such program, or another version of it.</returns>
+    public static PipelineProgram? Find(string use) => ByName.TryGetValue(use.Split('@')[0], out var program) && (use == program.Name || use == program.Id) ? program : null;
+}

@@ -1,0 +1,45 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+
+namespace Aisle.Pipelines;
+
+/// <summary>A value that a program takes: what it means, what it may be, and what it is when nobody says.</summary>
+/// <param name="Name">Dots group names, so that <c>model.layers</c> may be written as a map in a spec.</param>
+/// <param name="Default">In canonical form.</param>
+public abstract record ProgramParameter(string Name, string Default, string Meaning)
+{
+    /// <summary>What may be written, for people: <c>a whole number from 1 to 64</c>.</summary>
+    public abstract string Expected { get; }
+
+    /// <summary>Brings a written value to the one form that counts in identities: <c>+0300</c> and <c>300</c> are one value.</summary>
+    public abstract bool TryRead(string text, [NotNullWhen(true)] out string? canonical);
+}
+
+public sealed record IntegerParameter(string Name, long Value, long Minimum, long Maximum, string Meaning)
+    : ProgramParameter(Name, Value.ToString(CultureInfo.InvariantCulture), Meaning)
+{
+    public override string Expected => $"a whole number from {Minimum} to {Maximum}";
+
+    public override bool TryRead(string text, [NotNullWhen(true)] out string? canonical)
+    {
+        var read = long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) && value >= Minimum && value <= Maximum;
+        canonical = read ? value.ToString(CultureInfo.InvariantCulture) : null;
+        return read;
+    }
+}
+
+public sealed record NumberParameter(string Name, double Value, double Minimum, double Maximum, string Meaning)
+    : ProgramParameter(Name, Write(Value), Meaning)
+{
+    public override string Expected => $"a number from {Write(Minimum)} to {Write(Maximum)}";
+
+    public override bool TryRead(string text, [NotNullWhen(true)] out string? canonical)
+    {
+        var read = double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value >= Minimum && value <= Maximum;
+        canonical = read ? Write(value) : null;
+        return read;
+    }
+
+    // The shortest text that reads back as the same bits; adding zero turns -0 into 0.
+    private static string Write(double value) => (value + 0.0).ToString("R", CultureInfo.InvariantCulture);
+}
