@@ -73,7 +73,7 @@ public sealed class Agent : IAsyncDisposable
     }
 
     /// <summary>Completes when something happened since the last call, or after <paramref name="patience"/>.</summary>
-    public Task<bool> WaitForChangeAsync(TimeSpan patience, CancellationToken cancellationToken) => _changed.WaitAsync(patience, cancellationToken);
+    public Task WaitForChangeAsync(TimeSpan patience, CancellationToken cancellationToken) => _changed.WaitAsync(patience, cancellationToken);
 
     public async ValueTask DisposeAsync()
     {

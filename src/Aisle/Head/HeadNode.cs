@@ -33,7 +33,7 @@ internal sealed class HeadNode : IAsyncDisposable
 
     public static async Task<HeadNode> OpenAsync(
         string ledgerDir, ArtifactStore artifacts, string token, string incarnation, Func<Uri> url, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken) =>
-        new(await LedgerMember.OpenAsync(ledgerDir, cancellationToken: cancellationToken), artifacts, token, incarnation, url, time, loggers);
+        new(await LedgerMember.OpenAsync(ledgerDir, null, cancellationToken), artifacts, token, incarnation, url, time, loggers);
 
     public void Map(IEndpointRouteBuilder routes)
     {

@@ -70,7 +70,7 @@ internal sealed partial class JobController(
                 // The next turn starts from the ledger again; what failed is due once more.
                 logger.LogWarning("This turn of the job controller did not finish: {Reason}", e.Message);
             }
-            await _wake.WaitAsync(Turn, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await ((Task)_wake.WaitAsync(Turn, cancellationToken)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
         await watch.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }

@@ -7,6 +7,7 @@ using Aisle.Jobs;
 using Aisle.Tensors;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Aisle.Node;
@@ -15,7 +16,7 @@ namespace Aisle.Node;
 /// One node: a disk store, an agent that runs processes, and a web server that speaks for both. The first node also keeps the ledger, the job
 /// controller and the API. Everything is wired here and nowhere else.
 /// </summary>
-internal sealed class NodeProcess
+internal sealed class NodeProcess : IDisposable
 {
     private static readonly TimeSpan RepairEvery = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan OrdersPatience = TimeSpan.FromSeconds(1);
@@ -29,10 +30,10 @@ internal sealed class NodeProcess
     private NodeProcess(NodeConfig config) => _config = config;
 
     /// <summary>Reads its <see cref="NodeConfig"/> from standard input, serves until told to stop (SIGTERM, Ctrl-C, or the end of that input).</summary>
-    public static async Task<int> RunAsync()
+    public static async Task<int> RunAsync(CancellationToken cancellationToken)
     {
         NodeProcess? node = null;
-        // However the parent ended, its nodes do not outlive it; half a second is for children to be told.
+        // However the parent ended, its nodes do not outlive it; the pause is for an orderly end.
         var line = ParentWatch.ReadFirstLine(orphaned: () =>
         {
             node?._stopping.Cancel();
@@ -41,6 +42,7 @@ internal sealed class NodeProcess
         });
         if (line is null) return 2;
         node = new NodeProcess(JsonSerializer.Deserialize(line, NodeJson.Default.NodeConfig) ?? throw new AisleException("AISLE-7020", "The node's configuration is empty.", "Start nodes with `aisle up`."));
+        await using var told = cancellationToken.Register(node._stopping.Cancel);
         try
         {
             await node.ServeAsync();
@@ -55,6 +57,8 @@ internal sealed class NodeProcess
             return Fail(e);
         }
     }
+
+    public void Dispose() => _stopping.Dispose();
 
     private static int Fail(AisleException e)
     {

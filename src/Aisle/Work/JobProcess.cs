@@ -15,21 +15,20 @@ internal static class JobProcess
 {
     private static readonly Lock Output = new();
 
-    public static async Task<int> RunAsync()
+    public static async Task<int> RunAsync(CancellationToken cancellationToken)
     {
-        using var ended = new CancellationTokenSource();
         var line = ParentWatch.ReadFirstLine(orphaned: () => Environment.Exit(3));
         if (line is null) return 2;
         var start = JsonSerializer.Deserialize(line, JobsJson.Default.ProcessStart) ?? throw new AisleException("AISLE-3011", "The order is empty.", "Start jobs through `aisle run`.");
         try
         {
             using var client = new AisleClient(start.Server, start.Token);
-            var spec = JobSpec.Parse((await client.Artifacts.ReadEntryAsync(start.Order.Spec, JobSpec.EntryName, cancellationToken: ended.Token)).Span);
+            var spec = JobSpec.Parse((await client.Artifacts.ReadEntryAsync(start.Order.Spec, JobSpec.EntryName, cancellationToken: cancellationToken)).Span);
             await (start.Order.Kind switch
             {
-                JobKind.Task => TaskWork.RunAsync(start, spec, client, ended.Token),
-                JobKind.Train => TrainingWork.RunAsync(start, spec, client, ended.Token),
-                JobKind.Serve => ServingWork.RunAsync(start, spec, client, ended.Token),
+                JobKind.Task => TaskWork.RunAsync(start, spec, client, cancellationToken),
+                JobKind.Train => TrainingWork.RunAsync(start, spec, client, cancellationToken),
+                JobKind.Serve => ServingWork.RunAsync(start, spec, client, cancellationToken),
                 _ => throw new AisleException("AISLE-3012", $"A {start.Order.Kind} job has no process.", "This node is older than the data centre: update it."),
             });
             return 0;

@@ -37,7 +37,7 @@ internal static class TaskWork
             Inputs = inputs,
             Outputs = outputs,
             Seed = spec.Seed,
-            Progress = new SteadyProgress(),
+            Progress = new SteadyProgress().Of<TransformProgress>(at => (at.DoneBytes, at.TotalBytes), "bytes"),
         }, cancellationToken);
         JobProcess.Log(string.Join(", ", result.Summary.Select(figure => $"{figure.Key} {figure.Value:N0}")));
         return result.Counts;
