@@ -43,8 +43,8 @@ public sealed partial class LedgerMember : ILedger, IAsyncDisposable
     /// <summary>Opens the ledger in <paramref name="directory"/>, which it makes if need be, and has to itself until it is disposed.</summary>
     /// <exception cref="LedgerDamagedException">Flushed bytes are gone or changed; the message names the file and the offset. Nothing was changed.</exception>
     /// <exception cref="AisleException">AISLE-2050: in use. AISLE-2055: written by a newer program. AISLE-2056: the directory cannot be used.</exception>
-    public static Task<LedgerMember> OpenAsync(string directory, LedgerOptions? options = null, CancellationToken ct = default) =>
-        Task.Run(() => Open(Path.GetFullPath(directory), options ?? new LedgerOptions(), ct), ct);
+    public static Task<LedgerMember> OpenAsync(string directory, LedgerOptions? options = null, CancellationToken cancellationToken = default) =>
+        Task.Run(() => Open(Path.GetFullPath(directory), options ?? new LedgerOptions(), cancellationToken), cancellationToken);
 
     /// <inheritdoc/>
     /// <remarks>Cancelling stops the waiting, not the command: once it is queued it may be applied all the same. So may a command that failed with

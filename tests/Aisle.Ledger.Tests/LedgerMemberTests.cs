@@ -111,7 +111,7 @@ public sealed class LedgerMemberTests : IDisposable
     {
         var file = Path.Combine(_directory.Path, "file");
         await File.WriteAllTextAsync(file, "", Ct);
-        var refused = await Assert.ThrowsAsync<AisleException>(() => LedgerMember.OpenAsync(Path.Combine(file, "ledger"), ct: Ct));
+        var refused = await Assert.ThrowsAsync<AisleException>(() => LedgerMember.OpenAsync(Path.Combine(file, "ledger"), cancellationToken: Ct));
         Assert.Equal(LedgerCodes.DirectoryUnusable, refused.Code);
     }
 
