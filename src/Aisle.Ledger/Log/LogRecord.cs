@@ -9,6 +9,9 @@ internal enum RecordKind : byte
 
     /// <summary>No content: says that the entry of its index was flushed. Without it, a last entry gone bad looks like one torn while writing.</summary>
     Seal = 2,
+
+    /// <summary>No content: the log goes on in the next segment. Without it, a lost newest segment would go unnoticed.</summary>
+    Continued = 3,
 }
 
 /// <summary>
@@ -35,7 +38,7 @@ internal readonly ref struct LogRecord
     public int SizeBytes => HeaderBytes + Payload.Length;
 
     /// <summary>The newest entry that was surely flushed, seeing that this record exists: a batch is written only after the one before it was flushed.</summary>
-    public long Proves => Kind == RecordKind.Seal ? Index : Index - 1;
+    public long Proves => Kind == RecordKind.Batch ? Index - 1 : Index;
 
     /// <summary>Fills in the header of <paramref name="record"/>, whose payload is in place behind the first <see cref="HeaderBytes"/> bytes.</summary>
     public static void WriteHeader(Span<byte> record, RecordKind kind, long index)
@@ -53,7 +56,7 @@ internal readonly ref struct LogRecord
         record = default;
         if (bytes.Length < HeaderBytes) return false;
         // The cheap fields first: the search for records behind a bad one asks this at every byte.
-        if (bytes[KindAt] is not ((byte)RecordKind.Batch or (byte)RecordKind.Seal)) return false;
+        if (bytes[KindAt] is < (byte)RecordKind.Batch or > (byte)RecordKind.Continued) return false;
         if (BinaryPrimitives.ReadInt64LittleEndian(bytes[TermAt..]) != Term) return false;
         var length = BinaryPrimitives.ReadInt32LittleEndian(bytes);
         var index = BinaryPrimitives.ReadInt64LittleEndian(bytes[IndexAt..]);

@@ -36,19 +36,26 @@ internal sealed partial class WriteAheadLog
 
         var last = segments[0].First - 1;
         long end = 0, length = 0, torn = 0;
+        var continued = false;
         for (var i = 0; i < segments.Count; i++)
         {
             var (first, path) = segments[i];
             if (first != last + 1) throw new LedgerDamagedException(path, 0, $"it begins with entry {first}, and the segment before it ends with {last}");
             var bytes = File.ReadAllBytes(path);
             length = bytes.Length;
-            end = ReadSegment(path, bytes, first, after, ref last, replay);
+            end = ReadSegment(path, bytes, first, after, ref last, out continued, replay);
             var rest = bytes.AsSpan((int)end);
             if (!rest.ContainsAnyExcept((byte)0)) continue;
-            if (i + 1 < segments.Count) throw new LedgerDamagedException(path, end, "its bytes are not a record, and a newer segment follows");
+            if (i + 1 < segments.Count)
+            {
+                // A crash may tear the mark that ends a segment; where the next one goes on with the next entry, nothing is missing.
+                if (segments[i + 1].First == last + 1) continue;
+                throw new LedgerDamagedException(path, end, "its bytes are not a record, and a newer segment follows");
+            }
             if (FindProof(rest, last) is { } proof) throw new LedgerDamagedException(path, end, $"its bytes are not a record, and entry {proof} was flushed after them");
             torn = rest.LastIndexOfAnyExcept((byte)0) + 1;
         }
+        if (continued) throw new LedgerDamagedException(Path.Combine(directory, LogSegment.NameOf(last + 1)), 0, "it is missing, and the segment before it says that it was there");
         if (last < atLeast) throw new LedgerDamagedException(segments[^1].Path, end, $"the log ends with entry {last}, and a snapshot of entry {atLeast} was made from it");
 
         if (end == 0) return Restart(directory, segments[^1].First, torn);
@@ -76,8 +83,9 @@ internal sealed partial class WriteAheadLog
     }
 
     /// <returns>Where the whole records end; 0 when not even the header is whole.</returns>
-    private static long ReadSegment(string path, ReadOnlySpan<byte> bytes, long first, long after, ref long last, Replay replay)
+    private static long ReadSegment(string path, ReadOnlySpan<byte> bytes, long first, long after, ref long last, out bool continued, Replay replay)
     {
+        continued = false;
         if (!LogSegment.TryReadHeader(bytes, path, out var written)) return 0;
         if (written != first) throw new LedgerDamagedException(path, 0, $"its header says that it begins with entry {written}");
         var end = LogSegment.HeaderBytes;
@@ -90,6 +98,7 @@ internal sealed partial class WriteAheadLog
                 last = record.Index;
                 if (record.Index > after) ReplayOne(path, end, record, replay);
             }
+            continued = record.Kind == RecordKind.Continued;
             end += record.SizeBytes;
         }
         return end;

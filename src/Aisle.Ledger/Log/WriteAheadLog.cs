@@ -10,7 +10,7 @@ namespace Aisle.Ledger.Log;
 internal sealed partial class WriteAheadLog : IDisposable
 {
     // Zeros are written ahead of the records: then most flushes need not change the file's length, which costs a second write on most file systems.
-    private const int FillBytes = 256 << 10;
+    private const int FillBytes = 64 << 10;
 
     private readonly string _directory;
     private readonly ArrayBufferWriter<byte> _record = new(64 << 10);
@@ -54,15 +54,14 @@ internal sealed partial class WriteAheadLog : IDisposable
     /// <summary>Notes that the newest entry was flushed. It only sharpens what recovery can tell, so it needs no flush of its own, and no room either.</summary>
     public void Seal()
     {
-        if (_end + LogRecord.HeaderBytes > _filledTo) return;
-        Begin();
-        Write(RecordKind.Seal, LastIndex);
+        if (_end + LogRecord.HeaderBytes <= _filledTo) WriteMark(RecordKind.Seal);
     }
 
     /// <summary>Goes on in a new segment. Everything appended must be flushed.</summary>
     public void Roll()
     {
         var (file, end, filledTo) = Create(_directory, LastIndex + 1);
+        WriteMark(RecordKind.Continued);
         _file.Dispose();
         (_file, _end, _filledTo) = (file, end, filledTo);
     }
@@ -81,6 +80,12 @@ internal sealed partial class WriteAheadLog : IDisposable
     }
 
     public void Dispose() => _file.Dispose();
+
+    private void WriteMark(RecordKind kind)
+    {
+        Begin();
+        Write(kind, LastIndex);
+    }
 
     private void Begin()
     {
