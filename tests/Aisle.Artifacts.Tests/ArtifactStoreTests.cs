@@ -59,6 +59,7 @@ public sealed class ArtifactStoreTests
     {
         using var folder = new Folder();
         var files = Enumerable.Range(0, 40).ToDictionary(i => $"d{i % 5}/f{i}", i => Bytes.Random(i, 5000 * i));
+        files[".hidden/.file"] = [1];
         var first = folder.Write("first", files);
         var second = folder.Write("elsewhere/second", files.Reverse());
         foreach (var file in Directory.EnumerateFiles(second, "*", SearchOption.AllDirectories)) File.SetLastWriteTimeUtc(file, new DateTime(1999, 1, 2, 3, 4, 5, DateTimeKind.Utc));

@@ -13,24 +13,22 @@ public sealed partial class DiskStore
     public static async Task<DiskStore> OpenAsync(string directory, CancellationToken cancellationToken = default)
     {
         var root = Path.GetFullPath(directory);
-        DiskStore store;
+        DiskStore? store = null;
         try
         {
             Directory.CreateDirectory(root);
             store = new DiskStore(root, new FileStream(Path.Combine(root, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new AisleException("AISLE-1012", $"The store '{root}' cannot be opened: {error.Message}", "Stop the other node that uses it, or give this node a directory it may write to.", error);
-        }
-        try
-        {
             await store.RecoverAsync(cancellationToken);
             return store;
         }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            store?.Dispose();
+            throw new AisleException("AISLE-1012", $"The store '{root}' cannot be opened: {error.Message}", "Stop the other node that uses it, or give this node a directory it may write to.", error);
+        }
         catch
         {
-            store.Dispose();
+            store?.Dispose();
             throw;
         }
     }
@@ -64,7 +62,7 @@ public sealed partial class DiskStore
             _index.Add(shard, table.Slots);
             return true;
         }
-        catch (Exception damage) when (damage is ShardInvalidException or IOException)
+        catch (Exception damage) when (damage is ShardInvalidException || damage is IOException error && Posix.IsMediaError(error))
         {
             return false;
         }
@@ -106,11 +104,19 @@ public sealed partial class DiskStore
 
     private void IndexDamaged(Digest id, string path)
     {
-        var length = new FileInfo(path).Length;
-        if (length > ShardWriter.MaxFileBytes) return;
-        var shard = new HeldShard(id, path, length) { Quarantined = true };
-        _held.Add(id, shard);
-        _index.Add(shard, ShardReader.Scan(File.ReadAllBytes(path)));
+        try
+        {
+            var length = new FileInfo(path).Length;
+            if (length > ShardWriter.MaxFileBytes) return;
+            var slots = ShardReader.Scan(File.ReadAllBytes(path));
+            var shard = new HeldShard(id, path, length) { Quarantined = true };
+            _held.Add(id, shard);
+            _index.Add(shard, slots);
+        }
+        catch (IOException error) when (Posix.IsMediaError(error))
+        {
+            // Not even readable: it serves nothing, and its good copy will replace it.
+        }
     }
 
     private void MakeDirectories()

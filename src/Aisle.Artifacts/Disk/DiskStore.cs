@@ -51,16 +51,14 @@ public sealed partial class DiskStore : IContentStore, IDisposable
 
     public Task<ChunkPresence> FindMissingAsync(IReadOnlyList<Digest> chunks, CancellationToken cancellationToken = default)
     {
-        var missing = new List<Digest>();
-        var asked = new HashSet<Digest>();
+        List<Digest> asked = [.. chunks.Distinct()];
+        HashSet<HeldShard> shards = [];
         lock (_gate)
         {
-            foreach (var chunk in chunks)
-            {
-                if (asked.Add(chunk) && !_index.HasHealthy(chunk)) missing.Add(chunk);
-            }
+            foreach (var chunk in asked) shards.UnionWith(_index.Places(chunk).Select(place => place.Shard));
         }
-        return Task.FromResult(new ChunkPresence(missing, 1, 1));
+        foreach (var shard in shards) CheckFile(shard); // someone will count on them, so the index's word is not enough
+        lock (_gate) return Task.FromResult(new ChunkPresence([.. asked.Where(chunk => !_index.HasHealthy(chunk))], 1, 1));
     }
 
     public async Task<ReadOnlyMemory<byte>> ReadChunkAsync(Digest chunk, CancellationToken cancellationToken = default)
@@ -81,14 +79,19 @@ public sealed partial class DiskStore : IContentStore, IDisposable
             }
             catch (Exception lost) when (lost is FileNotFoundException or DirectoryNotFoundException)
             {
-                Forget(place.Shard);
+                // Gone, or set aside by another read between the look-up and the open: then it is tried where it lies now.
+                if (CheckFile(place.Shard)) tried.Remove(place.Shard);
             }
         }
         throw damage ?? (Exception)new ArtifactMissingException(chunk, 1);
     }
 
+    /// <summary>Only shards whose files are there, at their full length: a repair round sees what was lost though nobody has read it.</summary>
     public Task<IReadOnlyList<ShardInfo>> ListShardsAsync(CancellationToken cancellationToken = default)
     {
+        HeldShard[] held;
+        lock (_gate) held = [.. _held.Values];
+        foreach (var shard in held) CheckFile(shard);
         lock (_gate)
         {
             IReadOnlyList<ShardInfo> shards = [.. _held.Values.Where(shard => !shard.Quarantined).Select(shard => new ShardInfo(shard.Id, shard.LengthBytes)).OrderBy(shard => shard.Id)];
@@ -107,7 +110,7 @@ public sealed partial class DiskStore : IContentStore, IDisposable
         }
         catch (Exception lost) when (lost is FileNotFoundException or DirectoryNotFoundException)
         {
-            Forget(shard);
+            CheckFile(shard);
             throw new ArtifactMissingException(shardId, 1);
         }
     }
@@ -174,9 +177,14 @@ public sealed partial class DiskStore : IContentStore, IDisposable
                     read += count;
                 }
             }
-            catch (IOException error) when (error is not (FileNotFoundException or DirectoryNotFoundException))
+            catch (IOException error) when (Posix.IsMediaError(error))
             {
                 return error.Message;
+            }
+            catch (Exception error) when (error is IOException and not (FileNotFoundException or DirectoryNotFoundException) or UnauthorizedAccessException)
+            {
+                // Too many open files, a permission: the copy may be sound, so it is not set aside.
+                throw new AisleException("AISLE-1016", $"Shard {place.Shard.Id.Short} of '{Root}' cannot be read: {error.Message}", "Free what the system lacks, or correct the permissions.", error);
             }
             if (ShardFrame.ReadHeader(buffer, out var frame) is { } badHeader) return badHeader;
             if (frame.Chunk != chunk || frame.StoredLength != place.StoredLength) return "another chunk lies in its place";
@@ -194,6 +202,22 @@ public sealed partial class DiskStore : IContentStore, IDisposable
             }
             return null;
         }
+    }
+
+    /// <summary>Stops counting on a shard whose file is gone or was cut short.</summary>
+    /// <returns>Whether there is a file to read from.</returns>
+    private bool CheckFile(HeldShard shard)
+    {
+        if (IsWhole(shard)) return true;
+        lock (_publishing)
+        {
+            var file = new FileInfo(shard.Path);
+            if (!file.Exists) Forget(shard);
+            else if (file.Length != shard.LengthBytes) Quarantine(shard);
+            return file.Exists;
+        }
+
+        static bool IsWhole(HeldShard shard) => new FileInfo(shard.Path) is { Exists: true } file && file.Length == shard.LengthBytes;
     }
 
     /// <summary>Sets a shard aside: no longer offered or counted, its whole frames still readable.</summary>

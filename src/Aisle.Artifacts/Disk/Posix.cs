@@ -9,6 +9,9 @@ internal static partial class Posix
 {
     private const int NonBlocking = 0x800, CloseOnExec = 0x80000; // Linux, the same on x64 and arm64
 
+    /// <summary>Whether the disk itself could not read what it holds (EIO), rather than the system lacking something.</summary>
+    public static bool IsMediaError(IOException error) => error.HResult == 5;
+
     /// <summary>Makes a rename or a new file in the directory outlive a power cut. Windows does so by itself.</summary>
     /// <exception cref="IOException">The disk reported an error: what was just renamed may not be there after a crash.</exception>
     public static void FlushDirectory(string directory)

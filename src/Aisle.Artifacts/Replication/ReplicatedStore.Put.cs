@@ -91,7 +91,7 @@ public sealed partial class ReplicatedStore
                 Directory.CreateDirectory(Path.GetDirectoryName(path)!);
                 await using var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0);
                 Posix.Reserve(file, lengthBytes);
-                var buffer = new byte[256 * 1024];
+                var buffer = new byte[Math.Min(256 * 1024, lengthBytes)];
                 for (var left = lengthBytes; left > 0;)
                 {
                     var read = await content.ReadAsync(buffer.AsMemory(0, (int)Math.Min(buffer.Length, left)), cancellationToken);

@@ -10,6 +10,7 @@ public sealed partial class ReplicatedStore
         var holders = await HoldersAsync(nodes, cancellationToken);
         int expected = 0, copied = 0, failed = 0, thin = 0;
         long bytes = 0;
+        string? firstFailure = null;
         // Fewest copies first: what one more loss would destroy is made safe before anything else.
         foreach (var (shard, having) in holders.OrderBy(item => item.Value.Count).ThenBy(item => item.Key.Id))
         {
@@ -18,14 +19,17 @@ public sealed partial class ReplicatedStore
             if (!Placement.Rank(shard.Id, nodes, node => node.Name).Take(wanted).Contains(local)) continue;
             expected++;
             if (having.Contains(local)) continue;
-            if (await FetchAsync(shard, having, cancellationToken))
+            var failure = await FetchAsync(shard, having, cancellationToken);
+            if (failure is null)
             {
                 copied++;
                 bytes += shard.LengthBytes;
+                continue;
             }
-            else failed++;
+            failed++;
+            firstFailure ??= failure.Message;
         }
-        return new RepairReport(expected, copied, bytes, failed, thin);
+        return new RepairReport(expected, copied, bytes, failed, thin, firstFailure);
     }
 
     /// <summary>Which of the nodes that answer hold which shards.</summary>
@@ -44,8 +48,10 @@ public sealed partial class ReplicatedStore
     }
 
     /// <summary>Copies a shard to the local disk from the first of <paramref name="sources"/> that gives a good one.</summary>
-    private async Task<bool> FetchAsync(ShardInfo shard, IEnumerable<StoreNode> sources, CancellationToken cancellationToken)
+    /// <returns>Null when it is there, else why the last source could not give it.</returns>
+    private async Task<Exception?> FetchAsync(ShardInfo shard, IEnumerable<StoreNode> sources, CancellationToken cancellationToken)
     {
+        Exception? failure = null;
         foreach (var source in sources)
         {
             try
@@ -56,23 +62,21 @@ public sealed partial class ReplicatedStore
                     return await local.Store.PutShardAsync(shard.Id, copy, shard.LengthBytes, token);
                 }, cancellationToken);
                 Interlocked.Increment(ref _repaired);
-                return true;
-            }
-            catch (ShardInvalidException)
-            {
-                Interlocked.Increment(ref _corruptionsFound);
+                return null;
             }
             catch (Exception error) when (IsFailure(error, cancellationToken))
             {
-                // The next source may do better.
+                if (error is ShardInvalidException) Interlocked.Increment(ref _corruptionsFound);
+                failure = error;
             }
         }
-        return false;
+        return failure ?? new ArtifactMissingException(shard.Id, 0);
     }
 }
 
 /// <param name="Expected">Shards that belong on this node.</param>
 /// <param name="Copied">Of those, fetched in this round.</param>
-/// <param name="Failed">Of those, not held by any node that could be read now.</param>
+/// <param name="Failed">Of those, not fetched: nobody gave a good copy, or this disk could not take it.</param>
 /// <param name="Thin">Shards anywhere with fewer copies than wanted when the round began; when it stays above 0, nodes are missing.</param>
-public readonly record struct RepairReport(int Expected, int Copied, long CopiedBytes, int Failed, int Thin);
+/// <param name="FirstFailure">Why the first of <paramref name="Failed"/> could not be fetched.</param>
+public readonly record struct RepairReport(int Expected, int Copied, long CopiedBytes, int Failed, int Thin, string? FirstFailure);

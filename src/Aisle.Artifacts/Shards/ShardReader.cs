@@ -13,7 +13,7 @@ internal static class ShardReader
     public static async Task<ShardTable> VerifyAsync(Stream shard, long lengthBytes, Stream? copyTo = null, CancellationToken cancellationToken = default)
     {
         if (lengthBytes is <= 0 or > ShardWriter.MaxFileBytes) throw new ShardInvalidException($"a length of {lengthBytes} bytes is out of bounds");
-        var buffer = new byte[ShardFrame.HeaderBytes + Chunker.MaxBytes];
+        var buffer = new byte[Math.Clamp(lengthBytes, ShardFrame.HeaderBytes, ShardFrame.HeaderBytes + Chunker.MaxBytes)];
         var slots = new List<ShardSlot>();
         long position = 0;
 
@@ -39,6 +39,7 @@ internal static class ShardReader
             var offset = position - ShardTable.HeaderBytes;
             await ReadAsync(buffer.AsMemory(ShardTable.HeaderBytes, ShardFrame.HeaderBytes - ShardTable.HeaderBytes));
             if (ShardFrame.ReadHeader(buffer.AsSpan(0, ShardFrame.HeaderBytes), out var frame) is { } badHeader) throw new ShardInvalidException($"{badHeader} at byte {offset}");
+            if (frame.StoredLength > lengthBytes - position) throw new ShardInvalidException($"it ends inside the frame at byte {offset}");
             var payload = buffer.AsMemory(ShardFrame.HeaderBytes, frame.StoredLength);
             await ReadAsync(payload);
             if (frame.Check(payload.Span) is { } badPayload) throw new ShardInvalidException($"{badPayload} at byte {offset}");

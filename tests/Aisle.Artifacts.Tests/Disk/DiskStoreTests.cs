@@ -81,6 +81,28 @@ public sealed class DiskStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task While_a_damaged_shard_is_set_aside_its_other_chunks_are_read_without_a_gap()
+    {
+        await PutAsync(Bytes.Random(1, 5_000_000));
+        var slots = Slots();
+        for (var round = 0; round < 5; round++)
+        {
+            ThreeNodes.Flip(ShardFile, slots[0].Offset + ShardFrame.HeaderBytes + 5);
+            using (var disk = await OpenAsync())
+            {
+                await Parallel.ForEachAsync(slots.Concat(slots), new ParallelOptions { MaxDegreeOfParallelism = 16 }, async (slot, cancellationToken) =>
+                {
+                    if (slot == slots[0]) await Assert.ThrowsAsync<ChunkCorruptException>(() => disk.ReadChunkAsync(slot.Chunk, cancellationToken));
+                    else await disk.ReadChunkAsync(slot.Chunk, cancellationToken);
+                });
+            }
+            var aside = Assert.Single(Directory.GetFiles(_folder["store/quarantine"]));
+            ThreeNodes.Flip(aside, slots[0].Offset + ShardFrame.HeaderBytes + 5);
+            File.Move(aside, Path.Combine(_folder["store/shards"], Path.GetFileName(aside)));
+        }
+    }
+
+    [Fact]
     public async Task A_flip_of_any_byte_of_a_frame_is_found_on_read()
     {
         await PutAsync(Bytes.Random(1, 20));

@@ -48,6 +48,53 @@ public sealed class ReplicatedStoreTests
     }
 
     [Fact]
+    public async Task A_lost_or_shortened_shard_that_nobody_read_is_found_by_inventory()
+    {
+        await using var nodes = await ThreeNodes.StartAsync();
+        var put = await nodes.Artifacts(0).PutAsync(nodes.SomeFiles());
+        File.Delete(nodes.ShardFile(0));
+        using (var file = File.OpenWrite(nodes.ShardFile(1))) file.SetLength(file.Length - 1);
+
+        Assert.Equal(1, (await nodes.Stores[0].RepairAsync()).Copied);
+        Assert.Equal(1, (await nodes.Stores[1].RepairAsync()).Copied);
+
+        foreach (var disk in nodes.Disks) await ReadsBackAsync(nodes, disk, put.Digest);
+    }
+
+    [Fact]
+    public async Task A_put_does_not_count_on_shards_that_were_lost_behind_the_stores_back()
+    {
+        await using var nodes = await ThreeNodes.StartAsync();
+        await nodes.Artifacts(0).PutAsync(nodes.SomeFiles());
+        Directory.Delete(nodes.Disks[1].Root, recursive: true);
+
+        var put = await nodes.Artifacts(0).PutAsync(nodes.SomeFiles());
+
+        Assert.Equal((3, 3), (put.Copies, put.Wanted));
+        await ReadsBackAsync(nodes, nodes.Disks[1], put.Digest);
+    }
+
+    [Fact]
+    public async Task A_shard_damaged_on_the_way_or_at_its_source_is_not_taken_over()
+    {
+        await using var nodes = await ThreeNodes.StartAsync();
+        var put = await nodes.Artifacts(0).PutAsync(nodes.SomeFiles());
+        File.Delete(nodes.ShardFile(0));
+        ThreeNodes.Flip(nodes.ShardFile(1), 5000);
+
+        var report = await nodes.Stores[0].RepairAsync(); // node 1's copy has the right length; only its bytes are wrong
+
+        Assert.Equal((1, 0), (report.Copied, report.Failed));
+        await ReadsBackAsync(nodes, nodes.Disks[0], put.Digest);
+
+        File.Delete(nodes.ShardFile(0));
+        ThreeNodes.Flip(nodes.ShardFile(2), 5000);
+        report = await nodes.Stores[0].RepairAsync();
+        Assert.Equal((0, 1), (report.Copied, report.Failed));
+        Assert.Contains("AISLE-1002", report.FirstFailure);
+    }
+
+    [Fact]
     public async Task A_failing_node_is_put_around_with_two_of_three_copies_and_repaired_later()
     {
         await using var nodes = await ThreeNodes.StartAsync();
