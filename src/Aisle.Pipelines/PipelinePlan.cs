@@ -49,17 +49,30 @@ public sealed class PipelinePlan
     {
         var ready = ImmutableArray.CreateBuilder<ReadyStep>();
         var waiting = ImmutableArray.CreateBuilder<WaitingStep>();
+        var outputs = finished.ToDictionary(step => step.Key, step => step.Value, StringComparer.Ordinal);
+        var stepOf = new Dictionary<Digest, string>();
+        foreach (var step in Spec.Steps.Where(step => finished.ContainsKey(step.Name) && NeedsOf(step, outputs).IsEmpty)) stepOf.TryAdd(JobOf(step, outputs).Identity, step.Name);
         foreach (var step in Spec.Steps.Where(step => !finished.ContainsKey(step.Name)))
         {
-            ImmutableArray<string> needs = [.. step.Inputs.Values.Select(from => from.Step).OfType<string>().Where(name => !finished.ContainsKey(name)).Distinct()];
-            if (needs.IsEmpty) ready.Add(new ReadyStep(step.Name, JobOf(step, finished), step.Workers));
-            else waiting.Add(new WaitingStep(step.Name, needs));
+            if (NeedsOf(step, outputs) is { IsEmpty: false } needs)
+            {
+                waiting.Add(new WaitingStep(step.Name, needs));
+                continue;
+            }
+            // Two steps that are given the same are one job, and have one result.
+            var job = JobOf(step, outputs);
+            if (stepOf.TryAdd(job.Identity, step.Name)) ready.Add(new ReadyStep(step.Name, job, step.Workers));
+            else if (outputs.TryGetValue(stepOf[job.Identity], out var known)) outputs[step.Name] = known;
+            else waiting.Add(new WaitingStep(step.Name, [stepOf[job.Identity]]));
         }
         var done = ready.Count == 0 && waiting.Count == 0;
         return new PipelineProgress(ready.ToImmutable(), waiting.ToImmutable(), done
-            ? Spec.Outputs.ToImmutableSortedDictionary(output => output.Key, output => Resolve(output.Value, finished), StringComparer.Ordinal)
+            ? Spec.Outputs.ToImmutableSortedDictionary(output => output.Key, output => Resolve(output.Value, outputs), StringComparer.Ordinal)
             : null);
     }
+
+    private static ImmutableArray<string> NeedsOf(PipelineStep step, Dictionary<string, ImmutableSortedDictionary<string, Digest>> finished) =>
+        [.. step.Inputs.Values.Select(from => from.Step).OfType<string>().Where(name => !finished.ContainsKey(name)).Distinct()];
 
     private JobSpec JobOf(PipelineStep step, IReadOnlyDictionary<string, ImmutableSortedDictionary<string, Digest>> finished) => new()
     {

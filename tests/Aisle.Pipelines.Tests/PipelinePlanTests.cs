@@ -65,6 +65,25 @@ public sealed class PipelinePlanTests
         Assert.Equal(Digest.Of("dead"), progress.Ready.Single().Job.Inputs["files"]);
     }
 
+    [Fact]
+    public void Two_steps_that_are_given_the_same_are_one_job()
+    {
+        var plan = PlanOf("""
+            name: twins
+            inputs: { text: data/text }
+            steps:
+              a: { use: extract-text, in: text }
+              b: { use: extract-text, in: text }
+              c: { use: clean-text, in: b }
+            outputs: { o: b }
+            """);
+        var start = plan.Advance(Finished());
+        Assert.Equal(["a"], start.Ready.Select(step => step.Name));
+        Assert.Equal(["b", "c"], start.Waiting.Select(step => step.Name));
+        Assert.Equal(["c"], plan.Advance(Finished(("a", Ports("documents")))).Ready.Select(step => step.Name));
+        Assert.Equal(Digest.Of("documents"), plan.Advance(Finished(("a", Ports("documents")), ("c", Ports("documents")))).Outputs!["o"]);
+    }
+
     [Theory]
     [InlineData("steps.model.with.steps=301", "model")]
     [InlineData("steps.tokens.with.seed=2", "tokens")]

@@ -31,7 +31,7 @@ internal static class CleanText
     {
         var text = new StringBuilder(raw.Length);
         var (blank, breaks) = (false, 0);
-        foreach (var letter in raw.Normalize(NormalizationForm.FormC))
+        foreach (var letter in raw)
         {
             if (letter is '\n' or '\u0085' or '\u2028' or '\u2029' or '\v' or '\f') breaks++;
             else if (letter is '\t' or '\r' || char.GetUnicodeCategory(letter) == UnicodeCategory.SpaceSeparator) blank = true;
@@ -46,12 +46,12 @@ internal static class CleanText
                 text.Append(letter);
             }
         }
-        return text.ToString();
+        return ComposedForm.Of(text.ToString());  // last, because letter and accent may only meet now
     }
 
     // Controls, byte order marks, soft hyphens, direction marks. The two joiners stay: scripts and emoji are spelt with them.
     private static bool IsInvisible(char letter) =>
-        letter is not ('\u200C' or '\u200D') && char.GetUnicodeCategory(letter) is UnicodeCategory.Control or UnicodeCategory.Format && letter is not ('\u200C' or '\u200D');
+        letter is not ('\u200C' or '\u200D') && char.GetUnicodeCategory(letter) is UnicodeCategory.Control or UnicodeCategory.Format;
 
     private static int Words(string text)
     {

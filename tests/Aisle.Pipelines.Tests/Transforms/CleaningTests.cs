@@ -7,12 +7,24 @@ namespace Aisle.Pipelines.Tests.Transforms;
 public sealed class CleaningTests
 {
     [Theory]
+    [InlineData("e\u0301te\u0301", "\u00E9t\u00E9")]
     [InlineData("a\u00A0\u2003 \tb", "a b")]
     [InlineData("  a \r\n\r\n\r\n\r\n b  ", "a\n\nb")]
     [InlineData("a\u0000\u0007b\uFEFFc\u00ADd\u200Ee", "abcde")]
     [InlineData("👩\u200D🚀 naïve\u2028line", "👩\u200D🚀 naïve\nline")]
     [InlineData(" \n ", "")]
     public void There_is_one_way_to_write_a_text(string raw, string clean) => Assert.Equal(clean, CleanText.Normalize(raw));
+
+    [Fact]
+    public void Composed_form_is_that_of_the_unicode_standard()
+    {
+        foreach (var line in File.ReadLines(Repository.File("tests/Aisle.Pipelines.Tests/Transforms/composed-form.txt")).Where(line => line[0] != '#'))
+        {
+            var sides = line.Split(" > ").Select(side => string.Concat(side.Split(' ').Select(code => char.ConvertFromUtf32(Convert.ToInt32(code, 16))))).ToArray();
+            Assert.True(sides[1] == ComposedForm.Of(sides[0]), line);
+            Assert.Equal(sides[1], ComposedForm.Of(sides[1]));
+        }
+    }
 
     [Fact]
     public void Cleaning_what_is_clean_changes_nothing() =>
