@@ -151,7 +151,7 @@ public sealed record ScaleRequest(int Workers);
 /// <summary>One event of a job or of a pipeline's children; absent fields say nothing. NDJSON, oldest first.</summary>
 public sealed record JobEvent
 {
-    /// <summary><c>state</c>, <c>log</c>, <c>progress</c>, <c>step</c>, <c>workerJoined</c>, <c>workerLost</c>, <c>recovered</c>,
+    /// <summary><c>state</c>, <c>log</c>, <c>progress</c>, <c>step</c>, <c>workerJoined</c>, <c>workerLost</c> (its process is gone), <c>workerLeft</c> (training noticed), <c>recovered</c>,
     /// <c>checkpoint</c> or <c>finished</c>; <c>finished</c> of the job that was asked for is the last.</summary>
     public required string Event { get; init; }
 

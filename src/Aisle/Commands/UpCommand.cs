@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json.Serialization;
 using Aisle.Api;
 using Aisle.Up;
+using Spectre.Console;
 
 namespace Aisle.Commands;
 
@@ -20,7 +21,7 @@ public static class UpCommand
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         if (call.Get(WithParent)) StopAtEndOfInput(stop);
 
-        var (supervisor, ready) = await Supervisor.StartAsync(options, call.Screen.Talk.WriteLine, stop.Token);
+        var (supervisor, ready) = await Supervisor.StartAsync(options, line => AnsiConsoleExtensions.WriteLine(call.Screen.Talk, line), stop.Token);
         await using (supervisor)
         {
             if (call.Json)

@@ -19,7 +19,16 @@ internal sealed partial class JobController
             var spec = await SpecOfAsync(job, cancellationToken);
             // The newest checkpoint that is agreed on; after a restart of this process the run goes on from there, to the same bits.
             var from = job.Checkpoints.IsEmpty ? TrainingResume.Of(spec) : job.Checkpoints[^1];
-            _training[job.Id] = TrainingRun.Start(job, spec, from, events, time, Wake);
+            var tokens = TokensDescription.Parse(await artifacts.ReadEntryAsync(spec.Inputs["tokens"], TokensDescription.FileName, cancellationToken: cancellationToken));
+            try
+            {
+                var recipe = TrainingRecipe.FromParameters(TrainingResume.RecipeOf(spec), spec.Seed);
+                _training[job.Id] = TrainingRun.Start(job, recipe, LanguageModelTraining.ConfigOf(recipe, tokens), from, events, time, Wake);
+            }
+            catch (AisleException e)
+            {
+                await FailAsync(job, e.Message, cancellationToken);
+            }
         }
 
         foreach (var (id, run) in _training)
@@ -38,7 +47,7 @@ internal sealed partial class JobController
             try
             {
                 var outcome = await run.Outcome;
-                var outputs = ImmutableSortedDictionary.Create<string, Digest>(StringComparer.Ordinal).Add("model", outcome.Model);
+                var outputs = ImmutableSortedDictionary.Create<string, Digest>(StringComparer.Ordinal).Add("model", outcome.Model!.Value);
                 await FinishAsync(job, JobState.Succeeded, outputs, null, await SpecOfAsync(job, cancellationToken), null, cancellationToken);
             }
             catch (AisleException e)

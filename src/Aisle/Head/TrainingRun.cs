@@ -1,0 +1,121 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using Aisle.Api;
+using Aisle.Artifacts;
+using Aisle.Jobs;
+using Aisle.Ledger;
+using Aisle.Training;
+using TrainingCheckpoint = Aisle.Ledger.Checkpoint;
+
+namespace Aisle.Head;
+
+/// <summary>One training job's coordinator, its events turned into the contract's. Soft: when this process is lost, the next one starts another from the newest checkpoint.</summary>
+internal sealed class TrainingRun : IAsyncDisposable
+{
+    private readonly Job _job;
+    private readonly JobEvents _events;
+    private readonly long _steps;
+    private readonly ConcurrentQueue<TrainingCheckpoint> _checkpoints = new();
+    private readonly Coordinator _coordinator;
+    private readonly Action _wake;
+
+    private TrainingRun(Job job, CoordinatorOptions options, string secret, JobEvents events, Action wake)
+    {
+        _job = job;
+        _events = events;
+        _wake = wake;
+        _steps = options.Recipe.Steps;
+        Secret = secret;
+        _coordinator = Coordinator.Start(options with { Event = Tell, Log = text => events.Add(job, Event("log") with { Message = text }) });
+        Outcome = WaitAsync();
+    }
+
+    /// <summary>Where workers connect, as <c>host:port</c>.</summary>
+    public string Address => _coordinator.EndPoint.ToString();
+
+    /// <summary>Known to this run's workers and nobody else; new with each start.</summary>
+    public string Secret { get; }
+
+    public Task<TrainingOutcome> Outcome { get; }
+
+    /// <param name="from">Checkpoint to start from; null for the beginning.</param>
+    public static TrainingRun Start(Job job, TrainingRecipe recipe, int parameterCount, TrainingCheckpoint? from, JobEvents events, TimeProvider time, Action wake)
+    {
+        var secret = RandomNumberGenerator.GetBytes(32);
+        return new TrainingRun(job, new CoordinatorOptions
+        {
+            Recipe = recipe,
+            ParameterCount = parameterCount,
+            Secret = secret,
+            ResumeFrom = from is null ? null : (from.Step, from.Digest),
+            Time = time,
+        }, Convert.ToHexStringLower(secret), events, wake);
+    }
+
+    /// <summary>Checkpoints stored since the last call, oldest first.</summary>
+    public IEnumerable<TrainingCheckpoint> TakeCheckpoints()
+    {
+        while (_checkpoints.TryDequeue(out var checkpoint)) yield return checkpoint;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _coordinator.DisposeAsync();
+        await Outcome.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private async Task<TrainingOutcome> WaitAsync()
+    {
+        try
+        {
+            return await _coordinator.Completion;
+        }
+        finally
+        {
+            _wake();
+        }
+    }
+
+    private void Tell(TrainingEvent told)
+    {
+        switch (told)
+        {
+            case StepCommitted step:
+                _events.Add(_job, Event("step") with
+                {
+                    Step = step.Step,
+                    Steps = _steps,
+                    Loss = step.LossPerToken,
+                    TokensPerSecond = step.TokensPerSecond,
+                    Workers = step.Workers,
+                    Message = step.Skipped ? "skipped: a gradient did not fit" : null,
+                });
+                break;
+            case WorkerJoined joined:
+                _events.Add(_job, Event("workerJoined") with { Worker = joined.Name });
+                break;
+            case WorkerLost lost:
+                _events.Add(_job, Event("workerLeft") with { Worker = lost.Name, Message = lost.Reason });
+                break;
+            case WorkerRefused refused:
+                _events.Add(_job, Event("log") with { Worker = refused.Name, Message = $"{refused.Name} was refused: {refused.Reason}" });
+                break;
+            case StepRecovered recovered:
+                _events.Add(_job, Event("recovered") with { Step = recovered.Step, Seconds = recovered.Took.TotalSeconds, SlicesRecomputed = recovered.SlicesRecomputed });
+                break;
+            case CheckpointSaved saved:
+                _checkpoints.Enqueue(new TrainingCheckpoint(saved.Step, saved.Digest));
+                _events.Add(_job, Event("checkpoint") with { Step = saved.Step, Digest = saved.Digest });
+                _wake();
+                break;
+            case CheckpointSkipped skipped:
+                _events.Add(_job, Event("log") with { Message = $"no checkpoint of step {skipped.Step}: {skipped.Reason}" });
+                break;
+            case RolledBack back:
+                _events.Add(_job, Event("log") with { Message = $"every worker with the state was gone: back from step {back.From} to {back.To}, to the same bits" });
+                break;
+        }
+    }
+
+    private JobEvent Event(string kind) => new() { Event = kind, Job = _job.Id.ToString() };
+}
