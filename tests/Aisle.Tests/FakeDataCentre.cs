@@ -57,6 +57,9 @@ public sealed class FakeDataCentre : IAsyncDisposable
     /// <summary>What endpoints answer, in pieces.</summary>
     public string[] Answer { get; set; } = ["a", " b"];
 
+    /// <summary>What a streaming completion sends instead of <see cref="Answer"/>.</summary>
+    public byte[]? RawAnswer { get; set; }
+
     /// <summary>Bodies sent to the completion endpoints.</summary>
     public ConcurrentQueue<string> Questions { get; } = new();
 
@@ -113,6 +116,8 @@ public sealed class FakeDataCentre : IAsyncDisposable
             var body = new MemoryStream();
             await context.Request.Body.CopyToAsync(body);
             var presence = await _store.FindMissingAsync(DigestList.Decode(body.ToArray()));
+            context.Response.Headers[RemoteStore.CopiesHeader] = $"{presence.Copies}";
+            context.Response.Headers[RemoteStore.WantedHeader] = $"{presence.Wanted}";
             await context.Response.Body.WriteAsync(DigestList.Encode(presence.Missing));
         });
         _app.MapPut("/v1/store/shards/{id}", async context =>
@@ -185,7 +190,8 @@ public sealed class FakeDataCentre : IAsyncDisposable
         {
             var body = await new StreamReader(context.Request.Body).ReadToEndAsync();
             Questions.Enqueue(body);
-            if (body.Contains("\"stream\":true", StringComparison.Ordinal))
+            if (RawAnswer is { } raw) await context.Response.Body.WriteAsync(raw);
+            else if (body.Contains("\"stream\":true", StringComparison.Ordinal))
             {
                 foreach (var piece in Answer) await context.Response.WriteAsync($": still here\n\ndata: {{\"choices\":[{{\"text\":{JsonSerializer.Serialize(piece)}}}]}}\n\n");
                 await context.Response.WriteAsync("data: [DONE]\n\n");

@@ -97,9 +97,14 @@ public static class CommandLine
             call.Screen.Error(new AisleException("AISLE-7052", e.Message, "Check the path, its permissions and the free space, then try again.", e));
             return ExitCode.Failed;
         }
+        catch (Exception e)
+        {
+            call.Screen.Error(new AisleException("AISLE-7059", $"This should not have happened: {e.GetType().Name}: {e.Message}", $"Please report it with what follows.\n{e.StackTrace}", e));
+            return ExitCode.Failed;
+        }
     }
 
-    private const int BrokenPipe = 32;
+    private const int BrokenPipe = 32; // EPIPE
 
     private static string Path(ParseResult parsed, RootCommand root) =>
         parsed.CommandResult.Command == root ? "" : parsed.CommandResult.Command.Name + " ";

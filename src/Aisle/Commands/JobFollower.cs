@@ -10,11 +10,14 @@ public sealed class JobFollower(AisleClient client, TimeProvider time)
     /// <summary>Silence of the server after which following is given up.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>The server has just answered something else: a failure of the very first try is a drop too.</summary>
+    public bool HasAnswered { get; init; }
+
     /// <summary>Called when the connection drops, once a drop.</summary>
     public Action<AisleException>? Dropped { get; init; }
 
     /// <summary>Ends with <c>finished</c> of <paramref name="job"/>.</summary>
-    /// <exception cref="ServerUnreachableException">Nothing answered at the first try, or for <see cref="Patience"/> after a drop.</exception>
+    /// <exception cref="ServerUnreachableException">Nothing answered at the first try (unless <see cref="HasAnswered"/>), or for <see cref="Patience"/> after a drop.</exception>
     public async IAsyncEnumerable<JobEvent> FollowAsync(string job, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         var seen = 0L;
@@ -31,7 +34,7 @@ public sealed class JobFollower(AisleClient client, TimeProvider time)
                 {
                     if (!await events.MoveNextAsync()) break;
                 }
-                catch (AisleException e) when (IsDrop(e) && (seen > 0 || droppedAt is not null))
+                catch (AisleException e) when (IsDrop(e) && (HasAnswered || seen > 0 || droppedAt is not null))
                 {
                     drop = e;
                     break;

@@ -37,7 +37,7 @@ public static class RunCommand
     internal static async Task<int> FollowAsync(AisleClient client, string job, Screen screen, TimeProvider time, CancellationToken cancellationToken)
     {
         var run = new RunProgress(job);
-        var follower = new JobFollower(client, time) { Dropped = e => screen.Say($"{e.What}; waiting for it to come back.") };
+        var follower = new JobFollower(client, time) { HasAnswered = true, Dropped = e => screen.Say($"{e.What}; waiting for it to come back.") };
         try
         {
             if (screen.Json)

@@ -34,7 +34,7 @@ public static class VerifyCommand
     private static async Task<VerifyFinishedView> FollowAsync(AisleClient client, VerifyAcceptedView accepted, Screen screen, CancellationToken cancellationToken)
     {
         var run = new RunProgress(accepted.Job);
-        var follower = new JobFollower(client, TimeProvider.System) { Dropped = e => screen.Say($"{e.What}; waiting for it to come back.") };
+        var follower = new JobFollower(client, TimeProvider.System) { HasAnswered = true, Dropped = e => screen.Say($"{e.What}; waiting for it to come back.") };
         var events = follower.FollowAsync(accepted.Job, cancellationToken);
         if (screen.Json)
         {

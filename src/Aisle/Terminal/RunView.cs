@@ -12,6 +12,9 @@ public sealed class RunView(IAnsiConsole console, RunProgress run, TimeProvider 
     /// <summary>Log lines are shown too.</summary>
     public bool ShowLog { get; init; } = true;
 
+    /// <summary>Columns to the left of everything shown.</summary>
+    public int Indent { get; init; }
+
     /// <summary>Returns after the last event.</summary>
     /// <param name="seen">Called with each event after it is counted, before it is shown.</param>
     public async Task ShowAsync(IAsyncEnumerable<JobEvent> events, Func<JobEvent, Task>? seen, CancellationToken cancellationToken)
@@ -21,11 +24,11 @@ public sealed class RunView(IAnsiConsole console, RunProgress run, TimeProvider 
             await foreach (var e in events.WithCancellation(cancellationToken))
             {
                 var line = await HeardAsync(e, seen, live: false);
-                if (line is not null) console.WriteLine(line);
+                if (line is not null) console.WriteLine(Indented(line));
             }
             return;
         }
-        await console.Live(RunTree.Draw(run, time.GetUtcNow())).StartAsync(live => AnimateAsync(live, events, seen, cancellationToken));
+        await console.Live(Draw()).StartAsync(live => AnimateAsync(live, events, seen, cancellationToken));
     }
 
     private async Task AnimateAsync(LiveDisplayContext live, IAsyncEnumerable<JobEvent> events, Func<JobEvent, Task>? seen, CancellationToken cancellationToken)
@@ -40,16 +43,20 @@ public sealed class RunView(IAnsiConsole console, RunProgress run, TimeProvider 
             {
                 if (!await next) break;
                 var line = await HeardAsync(enumerator.Current, seen, live: true);
-                if (line is not null) console.MarkupLineInterpolated($"[grey]{line}[/]");
+                if (line is not null) console.MarkupLineInterpolated($"[grey]{Indented(line)}[/]");
                 next = enumerator.MoveNextAsync().AsTask();
             }
             // Events may come by the hundred: draw at the pace of the eye.
             if (time.GetElapsedTime(drawn) < s_beat) continue;
-            live.UpdateTarget(RunTree.Draw(run, time.GetUtcNow()));
+            live.UpdateTarget(Draw());
             drawn = time.GetTimestamp();
         }
-        live.UpdateTarget(RunTree.Draw(run, time.GetUtcNow()));
+        live.UpdateTarget(Draw());
     }
+
+    private Padder Draw() => new(RunTree.Draw(run, time.GetUtcNow()), new Padding(Indent, 0, 0, 0));
+
+    private string Indented(string line) => new string(' ', Indent) + line;
 
     private async Task<string?> HeardAsync(JobEvent e, Func<JobEvent, Task>? seen, bool live)
     {
