@@ -1,5 +1,8 @@
 using System.CommandLine;
 using Aisle.Commands;
+#if WHOLE
+using Aisle.Quickstart;
+#endif
 
 return await CommandLine.RunAsync(Commands(), args);
 
@@ -8,6 +11,12 @@ internal static partial class Program
 {
     internal static Command[] Commands() =>
     [
+#if WHOLE
+        QuickstartCommand.Create(),
+        UpCommand.Create(),
+        NodeCommand.Create(),
+        JobCommand.Create(),
+#endif
         StatusCommand.Create(),
         NodesCommand.Create(),
         JobsCommand.Create(),
@@ -27,5 +36,6 @@ internal static partial class Program
         DeployCommand.Create(),
         UndeployCommand.Create(),
         AskCommand.Create(),
+        DoctorCommand.Create(),
     ];
 }

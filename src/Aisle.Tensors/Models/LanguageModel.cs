@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace Aisle.Tensors;
 
 /// <summary>
@@ -12,26 +14,19 @@ public sealed partial class LanguageModel : IDisposable
     private readonly Arena _weights;
     private readonly Arena _gradients;
     private readonly TensorSlot[] _slots;
-    private readonly ILanguageModelArithmetic _arithmetic;
 
     /// <summary>All weights are zero until <see cref="Initialize"/> or until they are copied into <see cref="Weights"/>.</summary>
     /// <exception cref="AisleException">AISLE-5010: the shape cannot be built; AISLE-5001 to 5007: libtorch cannot be loaded here.</exception>
     public LanguageModel(LanguageModelConfig config)
-        : this(config, ArithmeticChoices.OfThisProcess())
-    {
-    }
-
-    internal LanguageModel(LanguageModelConfig config, ArithmeticChoice choice)
     {
         config.Validate();
+        NativeTorch.Load();
         Config = config;
         _slots = SlotsOf(config);
         ParameterCount = _slots[^1].Offset + _slots[^1].Length;
         _weights = new Arena(ParameterCount);
         _gradients = new Arena(ParameterCount);
-        _arithmetic = choice == ArithmeticChoice.Exact
-            ? new ExactArithmetic(config, _slots, _weights, _gradients)
-            : new TorchArithmetic(config, _slots, _weights, _gradients);
+        BuildTensors();
     }
 
     public LanguageModelConfig Config { get; }
@@ -59,7 +54,7 @@ public sealed partial class LanguageModel : IDisposable
 
     public void Dispose()
     {
-        _arithmetic.Dispose();
+        DisposeTensors();
         ((IDisposable)_weights).Dispose();
         ((IDisposable)_gradients).Dispose();
     }
