@@ -59,8 +59,20 @@ public static class OpenAiEndpoints
         var generation = replica.Generator.Start(request.Prompt, request.Options);
         var shape = new CompletionShape(chat, replica.ModelName, replica.Time.GetUtcNow().ToUnixTimeSeconds());
         if (request.Stream) await StreamAsync(context.Response, generation, shape, request.IncludeUsage, gone);
-        else await SendAsync(context, 200, shape.Whole(string.Concat(generation.Run(gone)), generation), AnswersJson.Default.CompletionAnswer);
+        else await SendAsync(context, 200, shape.Whole(await TextAsync(generation, gone), generation), AnswersJson.Default.CompletionAnswer);
         replica.Count(generation);
+    }
+
+    private static async Task<string> TextAsync(Generation generation, CancellationToken gone)
+    {
+        var text = new StringBuilder();
+        foreach (var piece in generation.Run(gone))
+        {
+            text.Append(piece);
+            await Task.Yield();   // between two tokens others have a turn on this thread: a health question must not wait for a whole answer
+        }
+
+        return text.ToString();
     }
 
     private static async Task StreamAsync(HttpResponse response, Generation generation, CompletionShape shape, bool includeUsage, CancellationToken gone)
@@ -68,7 +80,12 @@ public static class OpenAiEndpoints
         response.ContentType = "text/event-stream";
         response.Headers.CacheControl = "no-cache";
         if (shape.Opening() is { } opening) await EventAsync(opening);
-        foreach (var piece in generation.Run(gone)) await EventAsync(shape.Piece(piece));
+        foreach (var piece in generation.Run(gone))
+        {
+            await EventAsync(shape.Piece(piece));
+            await Task.Yield();   // as in TextAsync: a fast client's socket never makes this wait
+        }
+
         await EventAsync(shape.Closing(generation));
         if (includeUsage) await EventAsync(shape.Counted(generation));
         await response.WriteAsync("data: [DONE]\n\n", gone);
