@@ -78,10 +78,10 @@ public sealed class PipelinePlan
     {
         Kind = step.Program.Kind,
         Program = step.Program.Id,
-        Parameters = step.Parameters,
+        Parameters = step.Parameters.Remove(PipelineStep.Seed),  // it stands beside the parameters in a job
         Inputs = step.Inputs.ToImmutableSortedDictionary(input => input.Key, input => Resolve(input.Value, finished), StringComparer.Ordinal),
         Outputs = step.Program.Outputs.Sort(StringComparer.Ordinal),
-        Seed = step.Parameters.TryGetValue("seed", out var seed) ? ulong.Parse(seed) : 0,
+        Seed = step.Parameters.TryGetValue(PipelineStep.Seed, out var seed) ? ulong.Parse(seed) : 0,
         NumericClass = step.Program.NeedsNumericClass ? _numericClass : null,
     };
 

@@ -35,6 +35,7 @@ public sealed class PipelinePlanTests
         var model = JobsOf(PipelineSpecTests.Example)["model"];
         Assert.Equal((JobKind.Train, "class", 1ul), (model.Kind, model.NumericClass, model.Seed));
         Assert.Equal("300", model.Parameters["steps"]);
+        Assert.DoesNotContain("seed", model.Parameters.Keys);
         Assert.Equal(model, JobSpec.Parse(model.ToCanonicalJson().Span) with { Parameters = model.Parameters, Inputs = model.Inputs, Outputs = model.Outputs });
     }
 

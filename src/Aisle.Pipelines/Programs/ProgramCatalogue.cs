@@ -6,7 +6,7 @@ namespace Aisle.Pipelines;
 /// <summary>Every program a step can use. The one place that says which ports, parameters and defaults they have.</summary>
 public static class ProgramCatalogue
 {
-    private static readonly IntegerParameter Seed = new("seed", 1, 0, long.MaxValue, "Decides everything that looks like chance.");
+    private static readonly IntegerParameter Seed = new(PipelineStep.Seed, 1, 0, long.MaxValue, "Decides everything that looks like chance.");
 
     public static ImmutableArray<PipelineProgram> All { get; } =
     [
@@ -47,9 +47,14 @@ public static class ProgramCatalogue
             new IntegerParameter("model.heads", 5, 1, 256, "Attention heads."),
             new IntegerParameter("model.feedForward", 432, 8, 65_536, "Channels inside a block's feed-forward part."),
             new NumberParameter("optimizer.learningRate", 0.003, 0, 1, "Highest learning rate; reached after the warm-up."),
-            new IntegerParameter("optimizer.warmupSteps", 30, 0, 1_000_000, "Updates over which the learning rate rises from zero."),
-            new NumberParameter("optimizer.weightDecay", 0.1, 0, 1, "AdamW's decay of matrices."),
-            new NumberParameter("optimizer.clipNorm", 1, 0, 1_000_000, "Gradients longer than this are shortened to it; 0 leaves them."),
+            new NumberParameter("optimizer.finalLearningRateRatio", 0.1, 0, 1, "Where the learning rate ends, as a part of its highest."),
+            new IntegerParameter("optimizer.warmupSteps", 20, 0, 1_000_000, "Updates over which the learning rate rises from zero."),
+            new NumberParameter("optimizer.beta1", 0.9, 0, 0.9999999, "AdamW's memory of gradients."),
+            new NumberParameter("optimizer.beta2", 0.95, 0, 0.9999999, "AdamW's memory of squared gradients."),
+            new NumberParameter("optimizer.epsilon", 1e-8, 1e-30, 1, "Keeps AdamW from dividing by zero."),
+            new NumberParameter("optimizer.weightDecay", 0.1, 0, 10, "AdamW's decay of matrices."),
+            new NumberParameter("optimizer.clipNorm", 1, 0, 1e9, "Gradients longer than this are shortened to it; 0 leaves them."),
+            new IntegerParameter("fractionBits", 36, 8, 48, "Bits behind the point when gradients are summed as integers."),
         ]) { NeedsNumericClass = true },
         new("evaluate-language-model", 1, JobKind.Task, "Bits per byte of a model on held-out text.", ["model", "tokens"], ["evaluation"], []) { NeedsNumericClass = true },
     ];

@@ -89,7 +89,11 @@ public sealed partial record PipelineSpec
 /// <param name="Parameters">All the program's parameters in canonical form, defaults filled in.</param>
 /// <param name="Workers">Processes wanted; changes no result.</param>
 public sealed record PipelineStep(
-    string Name, PipelineProgram Program, ImmutableSortedDictionary<string, PortReference> Inputs, ImmutableSortedDictionary<string, string> Parameters, int Workers);
+    string Name, PipelineProgram Program, ImmutableSortedDictionary<string, PortReference> Inputs, ImmutableSortedDictionary<string, string> Parameters, int Workers)
+{
+    /// <summary>The parameter that becomes a job's seed.</summary>
+    internal const string Seed = "seed";
+}
 
 /// <summary>An input of the pipeline, or a port of a step.</summary>
 /// <param name="Step">Null for an input.</param>

@@ -8,6 +8,7 @@ namespace Aisle.Pipelines;
 internal sealed class SpecReader
 {
     private const int MaxWorkers = 4096;
+    private const int MaxSteps = 500;  // so that the spec with all defaults filled in stays far below YamlReader's limit
     private readonly SpecFaults _faults = new();
     private readonly Dictionary<string, string> _inputs = [];
     private readonly Dictionary<string, (PipelineProgram? Program, SpecMap Map, Place Place)> _steps = [];
@@ -29,7 +30,9 @@ internal sealed class SpecReader
         var name = TextAt(root, "name", "the spec");
         if (name is not null && !PipelineSpec.StepName.IsMatch(name)) _faults.Add(root.Find("name")!.Place, $"the name `{name}` has other signs than a-z, 0-9 and -, or does not start with a letter");
         foreach (var (input, place, value) in MapAt(root, "inputs", "the spec", required: false)) ReadInput(input, place, value);
-        foreach (var (step, place, value) in MapAt(root, "steps", "the spec")) FindStep(step, place, value);
+        var written = MapAt(root, "steps", "the spec");
+        if (written.Count > MaxSteps) _faults.Add(written[MaxSteps].Place, $"the spec has {written.Count} steps; the limit is {MaxSteps}");
+        foreach (var (step, place, value) in written.Take(MaxSteps)) FindStep(step, place, value);
         var steps = _steps.Select(entry => ReadStep(entry.Key, entry.Value.Program, entry.Value.Map)).ToList();
         var outputs = ImmutableSortedDictionary.CreateBuilder<string, PortReference>(StringComparer.Ordinal);
         var named = MapAt(root, "outputs", "the spec");

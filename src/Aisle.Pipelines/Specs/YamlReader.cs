@@ -9,9 +9,9 @@ namespace Aisle.Pipelines;
 /// </summary>
 internal static class YamlReader
 {
-    private const int MaxCharacters = 256 * 1024;
+    private const int MaxCharacters = 1 << 20;
     private const int MaxDepth = 16;
-    private const int MaxNodes = 20_000;
+    private const int MaxNodes = 50_000;
 
     /// <summary>Null after a fault that leaves nothing to read on from.</summary>
     public static SpecNode? Read(string yaml, SpecFaults faults)

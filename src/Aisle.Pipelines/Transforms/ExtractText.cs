@@ -18,9 +18,15 @@ internal static class ExtractText
     {
         foreach (var (name, file) in run.Files("files"))
         {
+            var before = run.Records;
             try
             {
                 Read(run, name, file);
+                if (run.Records == before)
+                {
+                    run.Begin();
+                    run.Filter("file without text");
+                }
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {

@@ -73,6 +73,9 @@ internal sealed class TransformRun : IDisposable
 
     public ulong Seed => _call.Seed;
 
+    /// <summary>Records begun so far.</summary>
+    public long Records => _in;
+
     public string InputFolder(string port) => _call.Inputs[port];
 
     public string OutputFolder(string port) => _call.Outputs[port];

@@ -42,21 +42,16 @@ internal static class XmlText
 
     private static void ReadDocumentation(TransformRun run, string name, XmlReader xml, ref bool inMember)
     {
-        var members = 0;
         while (xml.Read())
         {
             if (xml is not { NodeType: XmlNodeType.Element, LocalName: "member" } || xml.GetAttribute("name") is not { } id) continue;
             run.Begin();
             inMember = true;
-            members++;
             var text = new MemberDocumentation(id).Read(xml);
             inMember = false;
             if (text is null) run.Filter("member without text");
             else run.Keep(new Document(text, $"{name}#{id}"));
         }
-        if (members > 0) return;
-        run.Begin();
-        run.Filter("XML without members");
     }
 
     private static string TextOf(XmlReader xml)

@@ -70,7 +70,7 @@ public sealed partial class BpeTokenizer
     private string Spell(int token) => token == EndOfText ? EndOfTextContent : ByteAlphabet.Spell(_bytes[token]);
 
     /// <summary>Reads what <see cref="Save"/> or another tool wrote, when it is byte-level BPE with GPT-2's words and one special token.</summary>
-    /// <exception cref="AisleException">AISLE-5103: damaged, too large, or a kind of tokenizer that would give other tokens here.</exception>
+    /// <exception cref="AisleException">AISLE-5032: damaged, too large, or a kind of tokenizer that would give other tokens here.</exception>
     public static BpeTokenizer Load(string path)
     {
         byte[] json;
@@ -88,7 +88,7 @@ public sealed partial class BpeTokenizer
     }
 
     /// <summary>Reads the bytes of a <c>tokenizer.json</c>; see <see cref="Load"/>.</summary>
-    /// <exception cref="AisleException">AISLE-5103.</exception>
+    /// <exception cref="AisleException">AISLE-5032.</exception>
     public static BpeTokenizer Parse(ReadOnlyMemory<byte> json)
     {
         if (json.Length > MaxFileBytes) throw Unreadable($"it has {json.Length:N0} bytes; the limit is {MaxFileBytes:N0}");
@@ -179,5 +179,5 @@ public sealed partial class BpeTokenizer
     }
 
     private static AisleException Unreadable(string why, Exception? inner = null) => new(
-        "AISLE-5103", $"This tokenizer file cannot be used: {why.TrimEnd('.')}.", "Give a byte-level BPE tokenizer.json, or learn one with the step `learn-vocabulary`.", inner);
+        "AISLE-5032", $"This tokenizer file cannot be used: {why.TrimEnd('.')}.", "Give a byte-level BPE tokenizer.json, or learn one with the step `learn-vocabulary`.", inner);
 }

@@ -16,7 +16,7 @@ public sealed partial class BpeTokenizer
     /// <param name="vocabularySize">257 to <see cref="MaxVocabularySize"/>: token b is byte b, 256 is end-of-text, then what was learnt. The result is
     /// smaller when no pair is left that occurs twice.</param>
     /// <param name="progress">Vocabulary size so far, now and then.</param>
-    /// <exception cref="AisleException">AISLE-5102: more than 8 million distinct words.</exception>
+    /// <exception cref="AisleException">AISLE-5031: more than 8 million distinct words.</exception>
     /// <remarks>Total order between pairs: more occurrences first, then the smaller left token, then the smaller right token. A pair that spells
     /// a token that exists already is passed over, so each token has one pair.</remarks>
     public static BpeTokenizer Learn(
@@ -49,7 +49,7 @@ public sealed partial class BpeTokenizer
             }
             if (counts.Count > MaxDistinctWords)
             {
-                throw new AisleException("AISLE-5102", $"The text has more than {MaxDistinctWords:N0} distinct words.",
+                throw new AisleException("AISLE-5031", $"The text has more than {MaxDistinctWords:N0} distinct words.",
                     "Clean it first (is it binary or encoded data?), or learn from a sample.");
             }
         }

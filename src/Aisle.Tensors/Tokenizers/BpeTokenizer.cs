@@ -78,7 +78,7 @@ public sealed partial class BpeTokenizer
     }
 
     /// <summary>Text of tokens; the end-of-text token adds nothing. Tokens cut in the middle of a character give U+FFFD there.</summary>
-    /// <exception cref="AisleException">AISLE-5101: not a token of this vocabulary.</exception>
+    /// <exception cref="AisleException">AISLE-5030: not a token of this vocabulary.</exception>
     public string Decode(ReadOnlySpan<int> tokens)
     {
         var bytes = new List<byte>(tokens.Length * 4);
@@ -87,10 +87,10 @@ public sealed partial class BpeTokenizer
     }
 
     /// <summary>A token's UTF-8 bytes, which may be part of a character: stream them through <see cref="Encoding.GetDecoder"/>. Empty for end-of-text.</summary>
-    /// <exception cref="AisleException">AISLE-5101: not a token of this vocabulary.</exception>
+    /// <exception cref="AisleException">AISLE-5030: not a token of this vocabulary.</exception>
     public ReadOnlySpan<byte> BytesOf(int token) => (uint)token < (uint)_bytes.Length
         ? _bytes[token]
-        : throw new AisleException("AISLE-5101", $"Token {token} is outside this vocabulary of {_bytes.Length}.", "Use the tokenizer that made the tokens.");
+        : throw new AisleException("AISLE-5030", $"Token {token} is outside this vocabulary of {_bytes.Length}.", "Use the tokenizer that made the tokens.");
 
     private void EncodeWord(ReadOnlySpan<char> word, List<int> tokens)
     {

@@ -81,7 +81,17 @@ public sealed class PipelineSpecTests
 
     [Fact]
     public void A_spec_of_endless_size_is_refused() =>
-        Assert.Contains("limit", Assert.Throws<SpecException>(() => PipelineSpec.Parse(new string('a', 300_000))).Message);
+        Assert.Contains("limit", Assert.Throws<SpecException>(() => PipelineSpec.Parse(new string('a', 2_000_000))).Message);
+
+    [Fact]
+    public void The_largest_spec_allowed_can_be_written_out_and_read_back()
+    {
+        var step = $"{{ use: train-language-model, in: {new string('t', 60)} }}";
+        string Spec(int steps) => $"name: x\ninputs: {{ {new string('t', 60)}: data/text }}\nsteps:\n{string.Concat(Enumerable.Range(0, steps).Select(number => $"  s{number:D62}: {step}\n"))}outputs: {{ o: s{0:D62} }}\n";
+        var text = PipelineSpec.Parse(Spec(500)).ToText();
+        Assert.Equal(text, PipelineSpec.Parse(text).ToText());
+        Assert.Contains("501 steps", Assert.Throws<SpecException>(() => PipelineSpec.Parse(Spec(501))).Message);
+    }
 
     [Fact]
     public void A_damaged_spec_is_read_or_refused_and_nothing_else() =>

@@ -77,7 +77,7 @@ public sealed class ExtractTextTests
     {
         using var extracted = await Transformed.FromAsync("extract-text", ("x.html",
             "<html><head><title>t</title></head><body><script>if (a < b) alert('</p>');</script><h1>A &amp; B</h1><!-- <p>no</p> --><p>Some <b>bold</b>\n text, 1 < 2.<br/>Line"));
-        Assert.Equal("A & B\n\nSome bold text, 1 < 2.\nLine", Assert.Single(extracted.Documents).Text);
+        Assert.Equal("t\n\nA & B\n\nSome bold text, 1 < 2.\nLine", Assert.Single(extracted.Documents).Text);
     }
 
     [Fact]
@@ -106,6 +106,15 @@ public sealed class ExtractTextTests
         Assert.Equal(new RecordCounts(18, 7, 1, 10), extracted.Result.Counts);
         Assert.Contains(extracted.Dead, letter => letter is { Source: "e.txt#5", Error: "line 5: the line is not UTF-8" });
         Assert.All(extracted.Dead, letter => Assert.NotEmpty(letter.Error));
+    }
+
+    [Fact]
+    public async Task A_file_without_text_is_counted()
+    {
+        using var extracted = await Transformed.FromAsync("extract-text", ("empty.txt", ""), ("empty.html", "<p></p>"), ("other.xml", "<doc><assembly/></doc>"), ("blank.jsonl", "\n\n"));
+        Assert.Equal(new RecordCounts(4, 0, 4, 0), extracted.Result.Counts);
+        Assert.Equal(4, extracted.Result.Summary["filtered: file without text"]);
+        Assert.Equal(["part-00000.jsonl"], Directory.GetFiles(extracted.Folder("documents")).Select(Path.GetFileName));
     }
 
     [Fact]

@@ -54,6 +54,39 @@ public sealed class TokenizingTests
         Assert.Equal("AISLE-4015", (await Assert.ThrowsAsync<AisleException>(() => TokenizeAsync([], "0"))).Code);
 
     [Fact]
+    public async Task A_program_that_is_no_data_step_a_bad_value_and_a_missing_folder_are_named()
+    {
+        using var folder = new TemporaryFolder();
+        var call = new TransformCall { Program = "train-language-model@1", Inputs = new Dictionary<string, string>(), Outputs = new Dictionary<string, string>() };
+        Assert.Equal("AISLE-4010", (await Assert.ThrowsAsync<AisleException>(() => TextTransforms.RunAsync(call))).Code);
+        Assert.Equal("AISLE-4011", (await Assert.ThrowsAsync<AisleException>(() => TextTransforms.RunAsync(call with { Program = "clean-text@1" }))).Code);
+        Assert.Equal("AISLE-4012", (await Assert.ThrowsAsync<AisleException>(() => Transformed.FromAsync("clean-text", [("minWords", "many")], ("part-00000.jsonl", Array.Empty<byte>())))).Code);
+    }
+
+    [Fact]
+    public async Task A_step_that_is_cancelled_stops_in_the_middle()
+    {
+        using var folder = new TemporaryFolder();
+        var input = Directory.CreateDirectory(Path.Combine(folder.Path, "in")).FullName;
+        for (var part = 0; part < 5; part++) await File.WriteAllTextAsync(Path.Combine(input, $"part-0000{part}.jsonl"), CleaningTests.Lines(Texts));
+        using var cancelling = new CancellationTokenSource();
+        var call = new TransformCall
+        {
+            Program = "clean-text@1",
+            Inputs = new Dictionary<string, string> { ["documents"] = input },
+            Outputs = new Dictionary<string, string> { ["documents"] = Path.Combine(folder.Path, "documents"), ["dead"] = Path.Combine(folder.Path, "dead") },
+            Progress = new Synchronous<TransformProgress>(_ => cancelling.Cancel()),
+        };
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => TextTransforms.RunAsync(call, cancelling.Token));
+        Assert.Equal(Texts.Length, File.ReadLines(Path.Combine(folder.Path, "documents", "part-00000.jsonl")).Count());
+    }
+
+    private sealed class Synchronous<T>(Action<T> report) : IProgress<T>
+    {
+        public void Report(T value) => report(value);
+    }
+
+    [Fact]
     public async Task Every_step_gives_the_same_bytes_whatever_order_the_files_came_in()
     {
         (string, byte[])[] files = [.. Enumerable.Range(0, 12).Select(number => ($"{(number % 3 == 0 ? "deep/" : "")}{number}.txt",

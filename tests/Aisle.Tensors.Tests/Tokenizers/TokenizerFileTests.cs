@@ -38,7 +38,7 @@ public sealed class TokenizerFileTests
         var file = JsonNode.Parse(Saved)!;
         file[property] = JsonNode.Parse(value);
         var refused = Assert.Throws<AisleException>(() => BpeTokenizer.Parse(Encoding.UTF8.GetBytes(file.ToJsonString())));
-        Assert.Equal("AISLE-5103", refused.Code);
+        Assert.Equal("AISLE-5032", refused.Code);
         Assert.Contains(says, refused.What);
     }
 
@@ -66,7 +66,7 @@ public sealed class TokenizerFileTests
             }
             catch (AisleException refused)
             {
-                Assert.Equal("AISLE-5103", refused.Code);
+                Assert.Equal("AISLE-5032", refused.Code);
             }
         });
 }
