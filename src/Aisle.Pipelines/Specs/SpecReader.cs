@@ -154,7 +154,11 @@ internal sealed class SpecReader
             {
                 var name = group + key;
                 var parameter = program.Parameters.FirstOrDefault(parameter => parameter.Name == name);
-                if (value is SpecMap inner && program.Parameters.Any(other => other.Name.StartsWith(name + ".", StringComparison.Ordinal))) ReadGroup(name + ".", inner);
+                if (program.Parameters.Any(other => other.Name.StartsWith(name + ".", StringComparison.Ordinal)))
+                {
+                    if (value is SpecMap inner) ReadGroup(name + ".", inner);
+                    else _faults.Add(value.Place, $"`{name}` is a map of parameters; this is {value.Kind}");
+                }
                 else if (parameter is null) _faults.Add(place, $"`{program.Name}` has no parameter `{name}`{NearestName.Hint(name, program.Parameters.Select(parameter => parameter.Name))}");
                 else if (!written.Add(name)) _faults.Add(place, $"`{name}` is there twice");
                 else if (value is not SpecText text) _faults.Add(value.Place, $"`{name}` is {parameter.Expected}; this is {value.Kind}");
