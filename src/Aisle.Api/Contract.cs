@@ -142,7 +142,8 @@ public sealed record MoveNameRequest(Digest Digest, int? Expected = null);
 public sealed record SetAliasRequest(string Alias, string Version);
 
 /// <param name="Sets"><c>path.in.spec=value</c> overrides, in order.</param>
-public sealed record RunRequest(string Spec, IReadOnlyList<string> Sets, int? Workers);
+/// <param name="Recompute">Do all the work again, known results or not; one that differs fails its job.</param>
+public sealed record RunRequest(string Spec, IReadOnlyList<string> Sets, int? Workers, bool Recompute = false);
 
 public sealed record JobAcceptedView(string Job);
 

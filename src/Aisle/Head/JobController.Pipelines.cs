@@ -22,11 +22,11 @@ internal sealed partial class JobController
         var spec = PipelineSpec.Parse(request.Spec, request.Sets);
         var state = ledger.State;
         var inputs = spec.Inputs.ToImmutableSortedDictionary(input => input.Key, input => NameApi.Resolve(state, input.Value).Digest, StringComparer.Ordinal);
-        var run = new PipelineRun(spec.ToText(), inputs, NumericClassOfFleet(), request.Workers);
+        var run = new PipelineRun(spec.ToText(), inputs, NumericClassOfFleet(), request.Workers, request.Recompute);
         var plan = run.Plan();
         var stored = await artifacts.PutBytesAsync(RunEntry, JsonSerializer.SerializeToUtf8Bytes(run, HeadJson.Default.PipelineRun), cancellationToken: cancellationToken);
         var answer = await ledger.AgreeAsync(
-            new SubmitJob(JobKind.Pipeline, spec.Name, stored.Digest, plan.Job.Identity) { At = time.GetUtcNow() }, cancellationToken);
+            new SubmitJob(JobKind.Pipeline, spec.Name, stored.Digest, plan.Job.Identity, Recompute: request.Recompute) { At = time.GetUtcNow() }, cancellationToken);
         return ((JobAccepted)answer).Job;
     }
 
@@ -73,7 +73,7 @@ internal sealed partial class JobController
         var run = await RunOfAsync(pipeline, cancellationToken);
         var workers = step.Job.Kind == JobKind.Train ? run.Workers ?? step.Workers : step.Workers;
         await ledger.AgreeAsync(
-            new SubmitJob(step.Job.Kind, $"{spec.Name}/{step.Name}", stored.Digest, step.Job.Identity, pipeline.Id, workers) { At = time.GetUtcNow() }, cancellationToken);
+            new SubmitJob(step.Job.Kind, $"{spec.Name}/{step.Name}", stored.Digest, step.Job.Identity, pipeline.Id, workers, run.Recompute) { At = time.GetUtcNow() }, cancellationToken);
         // A step whose result is known ended with this command; the next step may be ready now.
         Wake();
     }
@@ -104,7 +104,7 @@ internal sealed partial class JobController
 }
 
 /// <summary>A pipeline as it was asked for, with its inputs pinned; what a run needs to go on after a restart.</summary>
-internal sealed record PipelineRun(string Spec, ImmutableSortedDictionary<string, Digest> Inputs, string NumericClass, int? Workers)
+internal sealed record PipelineRun(string Spec, ImmutableSortedDictionary<string, Digest> Inputs, string NumericClass, int? Workers, bool Recompute)
 {
     private PipelinePlan? _plan;
 
