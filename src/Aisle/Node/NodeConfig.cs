@@ -24,6 +24,9 @@ public sealed record NodeConfig
     /// <summary>Copies kept of each shard.</summary>
     public int Copies { get; init; } = 3;
 
+    /// <summary>Nodes of this data centre: with one copy nothing is acknowledged where more nodes are expected, heard of or not.</summary>
+    public int ExpectedNodes { get; init; } = 1;
+
     /// <summary>Processes this node takes at once.</summary>
     public int Slots { get; init; } = Math.Max(2, Environment.ProcessorCount);
 

@@ -73,7 +73,7 @@ internal sealed class NodeProcess : IDisposable
         using var peers = new KnownPeers(_config.Name, _config.Token);
         await using var store = new ReplicatedStore(
             new StoreNode(_config.Name, disk), () => [.. peers.Stores.Select(peer => new StoreNode(peer.Key, peer.Value))],
-            new ReplicationOptions { Copies = _config.Copies }, disk.TemporaryDirectory, _time);
+            new ReplicationOptions { Copies = _config.Copies, ExpectedNodes = _config.ExpectedNodes }, disk.TemporaryDirectory, _time);
         var artifacts = new ArtifactStore(store);
 
         var app = BuildServer();

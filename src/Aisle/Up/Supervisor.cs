@@ -109,6 +109,7 @@ internal sealed class Supervisor : IAsyncDisposable
         Listen = listen,
         Token = _token,
         Copies = Math.Min(3, _options.Nodes),
+        ExpectedNodes = _options.Nodes,
     };
 
     private string LogOf(int number) => Path.Combine(_options.Dir, "logs", $"node-{number}.log");
