@@ -56,11 +56,11 @@ public sealed class NativeTorchTests
     [Fact]
     public void The_portable_class_computes_in_another_process_under_its_own_fingerprint()
     {
-        var fast = InAnotherProcess("fingerprint", (NativeSettings.ClassVariable, "fast"));
-        var portable = InAnotherProcess("fingerprint", (NativeSettings.ClassVariable, "portable"));
+        var fast = InAnotherProcess("fingerprint", (ArithmeticChoices.Variable, "fast"));
+        var portable = InAnotherProcess("fingerprint", (ArithmeticChoices.Variable, "portable"));
         Assert.Equal(NumericClass.OfThisMachine().Fingerprint, fast);
         Assert.NotEqual(fast, portable);
-        Assert.Contains("AISLE-5006", InAnotherProcess("fingerprint", (NativeSettings.ClassVariable, "turbo")));
+        Assert.Contains("AISLE-5006", InAnotherProcess("fingerprint", (ArithmeticChoices.Variable, "turbo")));
     }
 
     private static string InAnotherProcess(string what, params (string Name, string Value)[] environment)

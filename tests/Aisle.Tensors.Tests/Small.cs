@@ -5,9 +5,9 @@ internal static class Small
 {
     public static LanguageModelConfig Config { get; } = new() { VocabularySize = 50, Layers = 2, Width = 32, Heads = 4, FeedForward = 48, ContextTokens = 24 };
 
-    public static LanguageModel Model(ulong seed = 1, LanguageModelConfig? config = null)
+    public static LanguageModel Model(ulong seed = 1, LanguageModelConfig? config = null, ArithmeticChoice choice = ArithmeticChoice.Fast)
     {
-        var model = new LanguageModel(config ?? Config);
+        var model = new LanguageModel(config ?? Config, choice);
         model.Initialize(seed);
         return model;
     }

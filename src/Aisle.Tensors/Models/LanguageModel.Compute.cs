@@ -1,24 +1,7 @@
-using System.Runtime.InteropServices;
-using TorchSharp;
-using static TorchSharp.torch;
-using static TorchSharp.torch.nn.functional;
-
 namespace Aisle.Tensors;
 
-// Shapes in this file: B sequences, T tokens, D width, N query heads, K key and value heads, H channels per head, F feed-forward channels, V vocabulary.
-public sealed unsafe partial class LanguageModel
+public sealed partial class LanguageModel
 {
-    private readonly List<Tensor> _owned = [];
-    private readonly Dictionary<int, (Tensor Cosines, Tensor Sines)> _rotary = [];
-    private RotaryTable? _rotaryTable;
-    private Block[] _blocks = [];
-    private Tensor _embedding = null!;
-    private Tensor _norm = null!;
-    private Tensor _head = null!;
-    private Scalar _epsilon = null!;
-
-    private sealed record Block(Tensor InputNorm, Tensor QueryKeyValue, Tensor Output, Tensor FeedForwardNorm, Tensor GateUp, Tensor Down);
-
     /// <summary>Clears the gradient arena, then adds to it the gradient of the sum (not the mean) of all tokens' cross-entropies.</summary>
     /// <param name="tokens">Row-major [sequences, length + 1]: each row gives <paramref name="length"/> inputs and, one place later, their targets.</param>
     /// <param name="sequences">At least 1.</param>
@@ -29,11 +12,7 @@ public sealed unsafe partial class LanguageModel
     {
         CheckTokens(tokens, sequences, length, extra: 1);
         Gradients.Clear();
-        using var scope = NewDisposeScope();
-        using var losses = Losses(tokens, sequences, length);
-        using var sum = losses.sum();
-        sum.backward();
-        return Sum(losses);
+        return _arithmetic.Gradient(tokens, sequences, length);
     }
 
     /// <summary>The same sum as <see cref="ComputeGradient"/> returns, without touching the gradients.</summary>
@@ -41,70 +20,17 @@ public sealed unsafe partial class LanguageModel
     public double ComputeLoss(ReadOnlySpan<int> tokens, int sequences, int length)
     {
         CheckTokens(tokens, sequences, length, extra: 1);
-        using var scope = NewDisposeScope();
-        using var still = no_grad();
-        return Sum(Losses(tokens, sequences, length));
+        return _arithmetic.Loss(tokens, sequences, length);
     }
 
     /// <summary>The scores of every next token after each of <paramref name="tokens"/>.</summary>
     /// <param name="tokens">One sequence, at most the model's context.</param>
     /// <returns>Row-major [tokens, vocabulary].</returns>
+    /// <exception cref="AisleException">AISLE-5012: a token outside the vocabulary.</exception>
     public float[] ComputeLogits(ReadOnlySpan<int> tokens)
     {
         CheckTokens(tokens, 1, tokens.Length, extra: 0);
-        using var scope = NewDisposeScope();
-        using var still = no_grad();
-        return View(Logits(Ids(tokens, 1, tokens.Length, tokens.Length), 1, tokens.Length)).ToArray();
-    }
-
-    private Tensor Losses(ReadOnlySpan<int> tokens, int sequences, int length)
-    {
-        var logits = Logits(Ids(tokens, sequences, length + 1, length), sequences, length);
-        return cross_entropy(logits, Ids(tokens[1..], sequences, length + 1, length), reduction: nn.Reduction.None);
-    }
-
-    // [B·T, V]
-    private Tensor Logits(Tensor ids, int sequences, int length)
-    {
-        var rotary = Rotary(length);
-        var hidden = _embedding.index_select(0, ids);   // [B·T, D] throughout
-        foreach (var block in _blocks)
-        {
-            hidden = hidden + Attend(block, Normalise(hidden, block.InputNorm), rotary, sequences, length);
-            hidden = hidden + FeedForward(block, Normalise(hidden, block.FeedForwardNorm));
-        }
-
-        return linear(Normalise(hidden, _norm), _head);
-    }
-
-    private Tensor Normalise(Tensor hidden, Tensor weight) =>
-        hidden * (hidden * hidden).mean([-1], keepdim: true).add(_epsilon).rsqrt() * weight;
-
-    private Tensor Attend(Block block, Tensor input, (Tensor Cosines, Tensor Sines) rotary, int sequences, int length)
-    {
-        int heads = Config.Heads, shared = Config.KeyValueHeads, pairs = Config.HeadWidth / 2;
-        var all = linear(input, block.QueryKeyValue).view(sequences, length, heads + 2 * shared, Config.HeadWidth);
-        var turning = all.narrow(2, 0, heads + shared);
-        Tensor first = turning.narrow(3, 0, pairs), second = turning.narrow(3, pairs, pairs);
-        var turned = cat([first * rotary.Cosines - second * rotary.Sines, second * rotary.Cosines + first * rotary.Sines], -1);
-
-        var queries = turned.narrow(2, 0, heads).transpose(1, 2);   // [B, N, T, H]
-        var keys = turned.narrow(2, heads, shared).transpose(1, 2);
-        var values = all.narrow(2, heads + shared, shared).transpose(1, 2);
-        if (shared != heads)
-        {
-            keys = keys.repeat_interleave(heads / shared, 1);
-            values = values.repeat_interleave(heads / shared, 1);
-        }
-
-        var mixed = scaled_dot_product_attention(queries, keys, values, is_casual: true);
-        return linear(mixed.transpose(1, 2).reshape(sequences * length, Config.Width), block.Output);
-    }
-
-    private Tensor FeedForward(Block block, Tensor input)
-    {
-        var both = linear(input, block.GateUp);
-        return linear(silu(both.narrow(1, 0, Config.FeedForward)) * both.narrow(1, Config.FeedForward, Config.FeedForward), block.Down);
+        return _arithmetic.Logits(tokens);
     }
 
     private void CheckTokens(ReadOnlySpan<int> tokens, int sequences, int length, int extra)
@@ -120,79 +46,5 @@ public sealed unsafe partial class LanguageModel
                 throw new AisleException("AISLE-5012", $"Token {tokens[i]} at position {i} is not among the {Config.VocabularySize} the model knows.",
                     "Use the tokenizer the model was trained with.");
         }
-    }
-
-    private static Tensor Ids(ReadOnlySpan<int> tokens, int rows, int stride, int length)
-    {
-        var ids = new long[rows * length];
-        for (var row = 0; row < rows; row++)
-        {
-            for (var i = 0; i < length; i++) ids[row * length + i] = tokens[row * stride + i];
-        }
-
-        return tensor(ids);
-    }
-
-    private static double Sum(Tensor losses)
-    {
-        var sum = 0.0;
-        foreach (var loss in View(losses)) sum += loss;
-        return sum;
-    }
-
-    private static Span<float> View(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
-
-    private (Tensor Cosines, Tensor Sines) Rotary(int length)
-    {
-        if (_rotary.TryGetValue(length, out var known)) return known;
-        var table = _rotaryTable ??= new RotaryTable(Config.ContextTokens, Config.HeadWidth / 2, Config.RotaryBase);
-        long[] shape = [length, 1, table.Pairs];
-        var made = (Keep(tensor(table.Cosines.AsSpan(0, length * table.Pairs).ToArray(), shape)), Keep(tensor(table.Sines.AsSpan(0, length * table.Pairs).ToArray(), shape)));
-        return _rotary[length] = made;
-    }
-
-    private void BuildTensors()
-    {
-        _epsilon = Config.NormEpsilon;
-        var bySlot = _slots.ToDictionary(slot => slot.Name);
-        _embedding = Leaf("model.embed_tokens.weight");
-        _blocks =
-        [
-            .. Enumerable.Range(0, Config.Layers).Select(i => $"model.layers.{i}.").Select(layer => new Block(
-                Leaf($"{layer}input_layernorm.weight"),
-                Leaf($"{layer}self_attn.q_proj.weight", $"{layer}self_attn.k_proj.weight", $"{layer}self_attn.v_proj.weight"),
-                Leaf($"{layer}self_attn.o_proj.weight"),
-                Leaf($"{layer}post_attention_layernorm.weight"),
-                Leaf($"{layer}mlp.gate_proj.weight", $"{layer}mlp.up_proj.weight"),
-                Leaf($"{layer}mlp.down_proj.weight"))),
-        ];
-        _norm = Leaf("model.norm.weight");
-        _head = Config.TiedEmbeddings ? _embedding : Leaf("lm_head.weight");
-
-        // A view on both arenas over one slot, or over several that follow one another; backward adds to the gradient arena in place.
-        Tensor Leaf(params ReadOnlySpan<string> names)
-        {
-            var first = bySlot[names[0]];
-            long rows = 0;
-            foreach (var name in names) rows += bySlot[name].Shape[0];
-            long[] shape = first.Shape.Length == 1 ? [rows] : [rows, first.Shape[1]];
-            var weight = Keep(NativeTensor.Over(_weights.At(first.Offset), shape)).requires_grad_();
-            weight.grad = Keep(NativeTensor.Over(_gradients.At(first.Offset), shape));
-            return weight;
-        }
-    }
-
-    private Tensor Keep(Tensor tensor)
-    {
-        _owned.Add(tensor.DetachFromDisposeScope());
-        return tensor;
-    }
-
-    private void DisposeTensors()
-    {
-        foreach (var tensor in _owned) tensor.Dispose();
-        _owned.Clear();
-        _rotary.Clear();
-        _epsilon.Dispose();
     }
 }

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace Aisle.Tensors;
 
 /// <summary>
@@ -14,19 +12,26 @@ public sealed partial class LanguageModel : IDisposable
     private readonly Arena _weights;
     private readonly Arena _gradients;
     private readonly TensorSlot[] _slots;
+    private readonly ILanguageModelArithmetic _arithmetic;
 
     /// <summary>All weights are zero until <see cref="Initialize"/> or until they are copied into <see cref="Weights"/>.</summary>
     /// <exception cref="AisleException">AISLE-5010: the shape cannot be built; AISLE-5001 to 5007: libtorch cannot be loaded here.</exception>
     public LanguageModel(LanguageModelConfig config)
+        : this(config, ArithmeticChoices.OfThisProcess())
+    {
+    }
+
+    internal LanguageModel(LanguageModelConfig config, ArithmeticChoice choice)
     {
         config.Validate();
-        NativeTorch.Load();
         Config = config;
         _slots = SlotsOf(config);
         ParameterCount = _slots[^1].Offset + _slots[^1].Length;
         _weights = new Arena(ParameterCount);
         _gradients = new Arena(ParameterCount);
-        BuildTensors();
+        _arithmetic = choice == ArithmeticChoice.Exact
+            ? new ExactArithmetic(config, _slots, _weights, _gradients)
+            : new TorchArithmetic(config, _slots, _weights, _gradients);
     }
 
     public LanguageModelConfig Config { get; }
@@ -54,7 +59,7 @@ public sealed partial class LanguageModel : IDisposable
 
     public void Dispose()
     {
-        DisposeTensors();
+        _arithmetic.Dispose();
         ((IDisposable)_weights).Dispose();
         ((IDisposable)_gradients).Dispose();
     }

@@ -6,20 +6,8 @@ namespace Aisle.Tensors;
 /// <summary>The environment variables that decide libtorch's bits. Aisle sets or clears every one of them, so a variable left in a user's shell cannot change a result.</summary>
 internal static partial class NativeSettings
 {
-    /// <summary>Chooses the class of arithmetic: <c>fast</c> (default) or <c>portable</c>.</summary>
-    public const string ClassVariable = "AISLE_NUMERIC_CLASS";
-
     /// <summary>One thread a process: the only count whose results are the same on machines of any size.</summary>
     public const int Threads = 1;
-
-    /// <summary>Whether instructions are held back to AVX2, so that machines of different generations agree, at about half the speed of AVX-512.</summary>
-    /// <exception cref="AisleException">AISLE-5006: the variable holds something else.</exception>
-    public static bool IsPortable() => Environment.GetEnvironmentVariable(ClassVariable) switch
-    {
-        null or "" or "fast" => false,
-        "portable" => true,
-        var other => throw new AisleException("AISLE-5006", $"{ClassVariable} is '{other}'.", "Set it to fast or portable, or leave it out."),
-    };
 
     /// <summary>Name and value of each variable, sorted by name; null means: cleared.</summary>
     public static ImmutableArray<(string Name, string? Value)> Variables(bool portable, bool intel) =>

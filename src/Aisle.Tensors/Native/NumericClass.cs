@@ -12,6 +12,9 @@ namespace Aisle.Tensors;
 /// </summary>
 public sealed partial record NumericClass
 {
+    // Raised when ExactArithmetic would give other bits than before.
+    private const int ExactVersion = 1;
+
     private NumericClass(string capability, ImmutableArray<string> facts)
     {
         Capability = capability;
@@ -22,7 +25,7 @@ public sealed partial record NumericClass
     /// <summary>Short and printable, e.g. <c>cpu-avx512-1t-3fa9c01d22b4</c>: part of a job's identity.</summary>
     public string Fingerprint { get; }
 
-    /// <summary>The instructions libtorch's own kernels use: avx512, avx2 or default.</summary>
+    /// <summary>The instructions libtorch's own kernels use: avx512, avx2 or default; exact where C# computes.</summary>
     public string Capability { get; }
 
     /// <summary>Everything the fingerprint is made from, one <c>name=value</c> a line: compare two machines' to see why they differ.</summary>
@@ -32,8 +35,10 @@ public sealed partial record NumericClass
     /// <exception cref="AisleException">AISLE-5001, 5002, 5006: no libtorch here, or an unknown class.</exception>
     public static NumericClass OfThisMachine()
     {
+        var choice = ArithmeticChoices.OfThisProcess();
+        if (choice == ArithmeticChoice.Exact) return new NumericClass("exact", [$"exact={ExactVersion}"]);   // nothing of the machine decides
         var files = NativeFiles.Find();
-        var portable = NativeSettings.IsPortable();
+        var portable = choice == ArithmeticChoice.Portable;
         var capability = portable && Processor.Capability == "avx512" ? "avx2" : Processor.Capability;
         List<string> facts =
         [
