@@ -12,16 +12,17 @@ public static class RunCommand
         var follow = new Option<bool>("--follow", "-f") { Description = "Show progress and log until it ends" };
         var workers = new Option<int?>("--workers") { Description = "Workers for training; the result does not depend on it", HelpName = "N" }.AtLeast(1);
         var sets = new Option<string[]>("--set") { Description = "Change a value of the spec: path.in.spec=value (repeatable)", HelpName = "PATH=VALUE", DefaultValueFactory = _ => [] };
+        var recompute = new Option<bool>("--recompute") { Description = "Do all the work again, known results or not; a result that differs fails its job" };
         sets.Validators.Add(result =>
         {
             foreach (var token in result.Tokens)
                 if (token.Value.IndexOf('=') <= 0) result.AddError($"--set {token.Value}: write path.in.spec=value.");
         });
-        return new Command("run", "Run a pipeline or a job") { spec, follow, workers, sets }.Does(async (call, cancellationToken) =>
+        return new Command("run", "Run a pipeline or a job") { spec, follow, workers, sets, recompute }.Does(async (call, cancellationToken) =>
         {
             var text = await ReadSpecAsync(call.Get(spec), cancellationToken);
             using var client = call.Connect();
-            var accepted = await client.RunAsync(new RunRequest(text, call.Get(sets) ?? [], call.Get(workers)), cancellationToken);
+            var accepted = await client.RunAsync(new RunRequest(text, call.Get(sets) ?? [], call.Get(workers), call.Get(recompute)), cancellationToken);
             if (call.Get(follow)) return await FollowAsync(client, accepted.Job, call.Screen, TimeProvider.System, cancellationToken);
             if (call.Json) call.Screen.WriteJson(accepted, ApiJson.Default.JobAcceptedView);
             else

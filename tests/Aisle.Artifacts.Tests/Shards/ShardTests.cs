@@ -40,6 +40,17 @@ public sealed class ShardTests
     }
 
     [Fact]
+    public async Task A_chunk_under_a_false_digest_is_refused_though_every_checksum_is_right()
+    {
+        var file = new MemoryStream();
+        var writer = new ShardWriter(file);
+        writer.Add(Digest.Of("what it claims to be"), "what it is"u8);
+        writer.Seal();
+        file.Position = 0;
+        Assert.Contains("not what its digest says", (await Assert.ThrowsAsync<ShardInvalidException>(() => ShardReader.VerifyAsync(file, file.Length))).Message);
+    }
+
+    [Fact]
     public async Task Any_damage_to_a_shard_is_refused_with_a_clear_error() => await Gen.Int[0, int.MaxValue - 1].SampleAsync(async seed =>
     {
         var (shard, info) = Make(1 + seed % 5, most: 2000);
