@@ -1,0 +1,92 @@
+using System.Globalization;
+using System.Text.Json;
+using Aisle.Artifacts;
+using Aisle.Tensors;
+using Aisle.Training.Exchange;
+using Aisle.Training.Numerics;
+
+namespace Aisle.Training.Checkpoints;
+
+/// <summary>A copy of everything a run carries from step to step: weights, the optimiser's two means, its two powers, and the step's number.</summary>
+/// <param name="Values">Weights, then means, then variances; each as long as the model.</param>
+internal sealed record TrainingState(long Step, SharedBuffer<float> Values, (double Beta1, double Beta2) Powers);
+
+/// <summary>
+/// A state as a folder: <c>state.safetensors</c> with the tensors weights, mean and variance, and <c>training.json</c> with the rest, numbers whose
+/// bits matter in hex. The same state gives the same bytes, whoever writes it.
+/// </summary>
+internal static class CheckpointFolder
+{
+    private const string StateFile = "state.safetensors";
+    private const string FactsFile = "training.json";
+
+    public static void Write(string folder, TrainingState state, TrainingRecipe recipe, Digest canary)
+    {
+        using (var file = File.Create(Path.Combine(folder, StateFile)))
+        {
+            Safetensors.Write(file, Slots(state.Values.Length / 3), state.Values.Span);
+        }
+        using var facts = File.Create(Path.Combine(folder, FactsFile));
+        using var json = new Utf8JsonWriter(facts, new JsonWriterOptions { Indented = true, NewLine = "\n" });
+        json.WriteStartObject();
+        json.WriteNumber("step", state.Step);
+        json.WriteString("beta1Power", Bits(state.Powers.Beta1));
+        json.WriteString("beta2Power", Bits(state.Powers.Beta2));
+        json.WriteString("canary", canary.ToString());
+        json.WriteNumber("seed", recipe.Seed);
+        json.WriteStartObject("recipe");
+        foreach (var (name, value) in recipe.ToParameters()) json.WriteString(name, value);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    /// <summary>Reads a state into <paramref name="values"/> and checks that it belongs to this run.</summary>
+    /// <exception cref="AisleException">AISLE-5112: not a checkpoint. AISLE-5113: of another recipe or numeric class.</exception>
+    public static (long Step, (double Beta1, double Beta2) Powers) Read(string folder, Span<float> values, TrainingRecipe recipe, Digest canary)
+    {
+        var (step, powers) = ReadFacts(Path.Combine(folder, FactsFile), recipe, canary);
+        var tensors = Safetensors.Read(Path.Combine(folder, StateFile));
+        foreach (var slot in Slots(values.Length / 3))
+        {
+            if (!tensors.TryGetValue(slot.Name, out var tensor)) throw Malformed($"tensor {slot.Name} is missing");
+            tensor.CopyTo(values.Slice(slot.Offset, slot.Length));
+        }
+        return (step, powers);
+    }
+
+    private static (long, (double, double)) ReadFacts(string path, TrainingRecipe recipe, Digest canary)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path), new JsonDocumentOptions { MaxDepth = 8 });
+            var facts = document.RootElement;
+            var stored = TrainingRecipe.FromParameters(
+                facts.GetProperty("recipe").EnumerateObject().ToDictionary(parameter => parameter.Name, parameter => parameter.Value.GetString() ?? ""), facts.GetProperty("seed").GetUInt64());
+            if (stored.Digest != recipe.Digest)
+            {
+                throw new AisleException("AISLE-5113", $"The checkpoint is of recipe {stored.Digest.Short}, the run of {recipe.Digest.Short}.", "Resume with the recipe and seed that the checkpoint was made with.");
+            }
+            if (Digest.Parse(facts.GetProperty("canary").GetString()!) is var theirs && theirs != canary)
+            {
+                throw new AisleException(
+                    "AISLE-5113", $"The checkpoint was made in another numeric class: its canary gradient is {theirs.Short}, this machine's is {canary.Short}.",
+                    "Resume on machines of the class it was made in, or start anew; `aisle doctor` prints this machine's class.");
+            }
+            return (facts.GetProperty("step").GetInt64(), (Number(facts, "beta1Power"), Number(facts, "beta2Power")));
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or OverflowException or IOException or ArgumentException)
+        {
+            throw Malformed($"{FactsFile}: {e.Message}");
+        }
+    }
+
+    private static string Bits(double value) => BitConverter.DoubleToUInt64Bits(value).ToString("x16", CultureInfo.InvariantCulture);
+
+    private static double Number(JsonElement facts, string name) =>
+        BitConverter.UInt64BitsToDouble(ulong.Parse(facts.GetProperty(name).GetString()!, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture));
+
+    private static TensorSlot[] Slots(int elements) =>
+        [new("weights", [elements], 0, false), new("mean", [elements], elements, false), new("variance", [elements], 2 * elements, false)];
+
+    private static AisleException Malformed(string what) => new("AISLE-5112", $"This is not a checkpoint: {what}.", "Resume from another checkpoint.");
+}

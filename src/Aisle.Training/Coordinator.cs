@@ -1,0 +1,211 @@
+using System.Net;
+using System.Net.Sockets;
+using Aisle.Artifacts;
+using Aisle.Training.Exchange;
+using Aisle.Training.Protocol;
+using Aisle.Training.Wire;
+
+namespace Aisle.Training;
+
+/// <summary>What a coordinator is given.</summary>
+public sealed record CoordinatorOptions
+{
+    public required TrainingRecipe Recipe { get; init; }
+
+    /// <summary>Parameters of the model that the recipe describes: decides how it is cut into shards.</summary>
+    public required int ParameterCount { get; init; }
+
+    /// <summary>Shared by the job's coordinator and workers, and nobody else.</summary>
+    public required ReadOnlyMemory<byte> Secret { get; init; }
+
+    /// <summary>Port 0 takes any free one.</summary>
+    public IPEndPoint Listen { get; init; } = new(IPAddress.Loopback, 0);
+
+    /// <summary>A checkpoint to start from instead of the seed.</summary>
+    public (long Step, Digest Digest)? ResumeFrom { get; init; }
+
+    /// <summary>Ends the run early, with a checkpoint of that step in place of a model.</summary>
+    public long? StopAtStep { get; init; }
+
+    /// <summary>Workers to wait for before the first step.</summary>
+    public int MinimumWorkers { get; init; } = 1;
+
+    /// <summary>A worker that says nothing for so long is taken for dead. Workers speak every 250 ms.</summary>
+    public TimeSpan SuspectAfter { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Called for each event, one at a time, on a thread that the run waits for: return soon.</summary>
+    public Action<TrainingEvent>? Event { get; init; }
+
+    public Action<string>? Log { get; init; }
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+}
+
+/// <summary>
+/// Leads one run: lets workers in, shares out slices and shards, notices deaths. It holds no weights and computes nothing, so it can live in any
+/// process; when it is lost, its workers end, and the run is started again from the newest checkpoint.
+/// </summary>
+public sealed partial class Coordinator : IAsyncDisposable
+{
+    private static readonly TimeSpan s_tickEvery = TimeSpan.FromMilliseconds(250);
+    private readonly CoordinatorOptions _options;
+    private readonly long _lastStep;
+    private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+    private readonly long _start;
+    private readonly CancellationTokenSource _ending = new();
+    private readonly TaskCompletionSource<TrainingOutcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _gate = new(); // guards what follows; held while rules run and their effects are carried out
+    private readonly CoordinatorProtocol _rules;
+    private readonly Dictionary<MemberId, (Member Member, Connection Connection)> _connections = [];
+    private readonly List<(long, Digest)> _checkpoints = [];
+    private Digest? _model;
+    private StateReport _latest;
+    private TimeSpan _latestAt;
+    private int _nextMember;
+
+    private Coordinator(CoordinatorOptions options)
+    {
+        _options = options;
+        _start = options.Time.GetTimestamp();
+        _lastStep = Math.Min(options.StopAtStep ?? long.MaxValue, options.Recipe.Steps);
+        if (options.ResumeFrom is { Step: var from } && (from < 0 || from > _lastStep))
+        {
+            throw new AisleException("AISLE-5114", $"The run ends at step {_lastStep}, before step {from} of its checkpoint.", "Resume from an earlier checkpoint, or stop later.");
+        }
+        _rules = new CoordinatorProtocol(new CoordinatorRules
+        {
+            Slices = options.Recipe.Slices,
+            Shards = new ShardGrid(options.ParameterCount).Count,
+            LastStep = _lastStep,
+            ModelAtEnd = _lastStep == options.Recipe.Steps,
+            CheckpointEvery = options.Recipe.CheckpointEvery,
+            ResumeFrom = options.ResumeFrom,
+            MinimumWorkers = options.MinimumWorkers,
+            Recipe = options.Recipe.Digest,
+            SuspectAfter = options.SuspectAfter,
+        });
+        _listener.Bind(options.Listen);
+        _listener.Listen(128);
+        EndPoint = (IPEndPoint)_listener.LocalEndPoint!;
+        new Thread(Accept) { IsBackground = true, Name = "workers" }.Start();
+        new Thread(Tick) { IsBackground = true, Name = "tick" }.Start();
+    }
+
+    /// <exception cref="AisleException">AISLE-5114: it is to end before it begins.</exception>
+    /// <exception cref="SocketException">The endpoint is taken.</exception>
+    public static Coordinator Start(CoordinatorOptions options) => new(options);
+
+    /// <summary>Where workers connect.</summary>
+    public IPEndPoint EndPoint { get; }
+
+    /// <summary>Ends when the result is stored, and fails with an <see cref="AisleException"/> when it cannot be.</summary>
+    public Task<TrainingOutcome> Completion => _outcome.Task;
+
+    private TimeSpan Now => _options.Time.GetElapsedTime(_start);
+
+    public ValueTask DisposeAsync()
+    {
+        _outcome.TrySetCanceled();
+        _ending.Cancel();
+        _listener.Dispose();
+        lock (_gate)
+        {
+            foreach (var (_, connection) in _connections.Values) connection.Dispose();
+        }
+        return ValueTask.CompletedTask;
+    }
+
+    private void Accept()
+    {
+        while (!_ending.IsCancellationRequested)
+        {
+            try
+            {
+                var socket = _listener.Accept();
+                new Thread(() => Serve(socket)) { IsBackground = true, Name = "a worker" }.Start();
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                // Closed, or one caller that was gone before it was answered.
+            }
+        }
+    }
+
+    private void Tick()
+    {
+        while (!_ending.Token.WaitHandle.WaitOne(s_tickEvery))
+        {
+            lock (_gate)
+            {
+                Carry(_rules.Ticked(Now));
+                foreach (var id in _connections.Keys.ToList()) Tell(id, new ControlMessage.Heartbeat());
+            }
+        }
+    }
+
+    private void Serve(Socket socket)
+    {
+        var reason = "its connection ended";
+        MemberId? id = null;
+        Connection? connection = null;
+        try
+        {
+            connection = Connection.Accept(socket, _options.Secret.Span);
+            // A worker that does not read is a worker that is not there: nobody waits for it.
+            connection.SendWithin(_options.SuspectAfter);
+            connection.ReceiveWithin(_options.SuspectAfter * 4);
+            while (connection.TryReceive(out var kind, out var body))
+            {
+                if (kind != FrameKind.Control) throw ContributionFrame.Malformed(body.Length);
+                var message = ControlMessage.Parse(body);
+                lock (_gate)
+                {
+                    if (id is null) id = Introduce(connection, message);
+                    else Hear(id.Value, message);
+                }
+            }
+        }
+        catch (AisleException e)
+        {
+            reason = e.Message;
+            _options.Log?.Invoke(e.Message);
+        }
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
+        {
+            reason = $"its connection broke ({e.InnerException?.Message ?? e.Message})";
+        }
+        finally
+        {
+            connection?.Dispose();
+            socket.Dispose();
+            if (id is { } member)
+            {
+                lock (_gate)
+                {
+                    _connections.Remove(member);
+                    if (!_ending.IsCancellationRequested) Carry(_rules.Lost(member, reason, Now));
+                }
+            }
+        }
+    }
+
+    private MemberId Introduce(Connection connection, ControlMessage message)
+    {
+        if (message is not ControlMessage.Introduce hello) throw new AisleException("AISLE-5131", "A worker's first message is not its introduction.", "Start the coordinator and all workers from one version.");
+        var member = new Member(new MemberId(_nextMember++), hello.Name, connection.Remote.Address.ToString(), hello.Port);
+        _connections.Add(member.Id, (member, connection));
+        Tell(member.Id, new ControlMessage.Welcome(member.Id));
+        Carry(_rules.Introduced(new Introduction(member, hello.Recipe, hello.Shards, hello.Canary, hello.NumericClass), Now));
+        return member.Id;
+    }
+
+    private void Hear(MemberId from, ControlMessage message) => Carry(message switch
+    {
+        ControlMessage.Reached reached => _rules.Reached(from, reached.State, new StateReport(reached.WeightsHash, reached.LossPerToken, reached.Skipped), Now),
+        ControlMessage.Unreachable unreachable => _rules.Unreachable(from, unreachable.Peer, Now),
+        ControlMessage.Saved saved => _rules.Saved(from, saved.Step, saved.Checkpoint, saved.Model, Now),
+        ControlMessage.NotSaved notSaved => _rules.NotSaved(from, notSaved.Step, notSaved.Reason, Now),
+        ControlMessage.Heartbeat => _rules.Heard(from, Now),
+        _ => throw new AisleException("AISLE-5131", $"A worker does not say {message.GetType().Name}.", "Start the coordinator and all workers from one version."),
+    });
+}

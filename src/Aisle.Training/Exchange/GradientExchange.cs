@@ -1,0 +1,100 @@
+using System.Collections.Immutable;
+using System.Net;
+using Aisle.Training.Numerics;
+using Aisle.Training.Protocol;
+using Aisle.Training.Wire;
+
+namespace Aisle.Training.Exchange;
+
+/// <summary>
+/// The exchange without a model or a coordinator: a fixed set of ranks sums an array of floats, and each rank gets the same bits whatever
+/// the number of ranks and the order of arrival. Built of the same parts as training. One caller at a time.
+/// </summary>
+public sealed class GradientExchange : IDisposable
+{
+    private readonly int _fractionBits;
+    private readonly int _rank;
+    private readonly Owner _owner;
+    private readonly ShardExchange _exchange;
+    private readonly ShardGrid _grid;
+    private StepPlan? _plan;
+    private long _step;
+
+    /// <param name="elements">Length of every array that will be summed.</param>
+    /// <param name="fractionBits">Bits after the binary point that survive; magnitudes must stay below 2^(51 − this).</param>
+    public GradientExchange(int rank, int ranks, int elements, ReadOnlySpan<byte> secret, IPAddress? address = null, int port = 0, int fractionBits = 36)
+    {
+        (_rank, _fractionBits) = (rank, fractionBits);
+        _grid = new ShardGrid(elements);
+        _owner = new Owner();
+        _exchange = new ShardExchange(new ExchangeOptions(_grid, ranks, fractionBits, 1, address ?? IPAddress.Loopback, port, secret.ToArray(), TimeProvider.System), _owner);
+    }
+
+    /// <summary>Where the other ranks reach this one.</summary>
+    public IPEndPoint EndPoint => _exchange.EndPoint;
+
+    /// <param name="endPoints">Of all ranks, in rank order, this one's included.</param>
+    public void Connect(IReadOnlyList<IPEndPoint> endPoints)
+    {
+        ImmutableArray<Member> members = [.. endPoints.Select((endPoint, rank) => new Member(new MemberId(rank), $"rank {rank}", endPoint.Address.ToString(), endPoint.Port))];
+        _plan = new StepPlan
+        {
+            Epoch = 1,
+            Step = 0,
+            Members = members,
+            Units = [.. members.Select(member => new Unit(member.Id.Value, SliceSet.Range(member.Id.Value, member.Id.Value + 1), member.Id))],
+            ShardOwners = [.. Enumerable.Range(0, _grid.Count).Select(shard => members[shard % members.Length].Id)],
+        };
+        _exchange.Begin(new MemberId(_rank));
+        _exchange.StateArrived(0);
+    }
+
+    /// <summary>Replaces <paramref name="values"/> by the sum over all ranks. Every rank calls it equally often; it returns when the whole sum is here.</summary>
+    /// <exception cref="AisleException">AISLE-5126: on some rank a value was NaN, infinite or too large.</exception>
+    public void AllReduce(Span<float> values)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(values.Length, _grid.Elements);
+        var plan = _plan ?? throw new InvalidOperationException("Connect first.");
+        var sum = _exchange.RentSum();
+        var fits = FixedPoint.Accumulate(values, sum.Span, _fractionBits);
+        _exchange.Planned(plan with { Step = _step, Epoch = _step + 1 });
+        _exchange.UnitComputed(_step, _rank, new UnitSum(plan.Units[_rank].Slices, sum, new ShardNote(0, !fits)));
+        _owner.WaitForApply();
+        _exchange.Reduced(_step, out var note).CopyTo(values);
+        _exchange.Applied(_step);
+        _step++;
+        if (note.Invalid) throw new AisleException("AISLE-5126", "A value was NaN, infinite or too large to sum.", $"Keep magnitudes below 2^{FixedPoint.MagnitudeBits - _fractionBits}.");
+    }
+
+    public void Dispose()
+    {
+        _exchange.Dispose();
+        _owner.Dispose();
+    }
+
+    private sealed class Owner : IExchangeOwner, IDisposable
+    {
+        private readonly SemaphoreSlim _apply = new(0);
+
+        public void WaitForApply() => _apply.Wait();
+
+        public void Dispose() => _apply.Dispose();
+
+        public void Carry(WorkerEffect effect)
+        {
+            if (effect.Action == WorkerAction.Apply) _apply.Release();
+        }
+
+        public void StatePiece(StateFrame piece)
+        {
+        }
+
+        public void Unreachable(MemberId peer, string reason)
+        {
+        }
+
+        public void Log(string line)
+        {
+        }
+    }
+}

@@ -1,0 +1,36 @@
+using Aisle.Training.Numerics;
+
+namespace Aisle.Training;
+
+/// <summary>Sum of the losses of a slice's tokens, and how many tokens there were.</summary>
+public readonly record struct SliceLoss(double Sum, long Tokens);
+
+/// <summary>
+/// A model with its data: what training needs to know of either. Its two sides are the language model over a folder of tokens and the
+/// small managed model that the tests train. Not thread-safe: one slice at a time, and nobody writes weights meanwhile.
+/// </summary>
+public interface ITrainable : IDisposable
+{
+    int ParameterCount { get; }
+
+    /// <summary>All parameters, flat; the optimiser writes here.</summary>
+    Span<float> Weights { get; }
+
+    /// <summary>Gradient of the last computed slice: the sum over its tokens, not scaled by anything.</summary>
+    Span<float> Gradients { get; }
+
+    /// <summary>Which parameters decay. Covers 0…<see cref="ParameterCount"/> in order, without gaps.</summary>
+    IReadOnlyList<ParameterRun> Runs { get; }
+
+    /// <summary>Tokens in one step: known in advance, because the gradient is divided by it once, after the fold.</summary>
+    long TokensPerStep { get; }
+
+    /// <summary>Sets the weights a run starts with: a pure function of the seed, the same on every machine.</summary>
+    void Initialize(ulong seed);
+
+    /// <summary>Overwrites <see cref="Gradients"/>. A pure function of (weights, step, slice) within one numeric class.</summary>
+    SliceLoss ComputeSlice(long step, int slice);
+
+    /// <summary>Writes the weights as the model's users read them, with everything else that belongs beside them. The same bytes for the same weights.</summary>
+    void SaveModel(string folder);
+}

@@ -1,0 +1,64 @@
+using Aisle.Artifacts;
+
+namespace Aisle.Training.Protocol;
+
+/// <summary>Where a worker's weights come from.</summary>
+public enum StateSource
+{
+    /// <summary>From the seed.</summary>
+    Initial,
+    Checkpoint,
+    /// <summary>A donor sends them.</summary>
+    Peer,
+}
+
+/// <summary>What a coordinator's rules ask of the shell around them.</summary>
+public abstract record CoordinatorEffect
+{
+    private CoordinatorEffect()
+    {
+    }
+
+    public sealed record SendBegin(MemberId To, StateSource Source, long Step, Digest? Checkpoint) : CoordinatorEffect;
+
+    public sealed record SendPlan(MemberId To, StepPlan Plan) : CoordinatorEffect;
+
+    public sealed record SendSaveOrder(MemberId To, SaveOrder Order) : CoordinatorEffect;
+
+    public sealed record SendSaved(MemberId To, long Step) : CoordinatorEffect;
+
+    public sealed record SendFinished(MemberId To) : CoordinatorEffect;
+
+    /// <summary>Tell the worker why, then hang up.</summary>
+    public sealed record Refuse(MemberId To, AisleException Reason) : CoordinatorEffect;
+
+    public sealed record HangUp(MemberId To) : CoordinatorEffect;
+
+    public sealed record Joined(Member Member) : CoordinatorEffect;
+
+    public sealed record Left(Member Member, string Reason, TimeSpan At) : CoordinatorEffect;
+
+    public sealed record Viewed(long Epoch, IReadOnlyList<Member> Members) : CoordinatorEffect;
+
+    public sealed record Committed(long State, StateReport Report, int Workers, TimeSpan At) : CoordinatorEffect;
+
+    /// <summary>The first state reached after deaths.</summary>
+    public sealed record Recovered(long State, TimeSpan Took, int SlicesRecomputed) : CoordinatorEffect;
+
+    /// <summary>Everyone who held the state is gone: the run goes on from what is stored.</summary>
+    public sealed record RolledBack(long From, long To) : CoordinatorEffect;
+
+    public sealed record Stored(long Step, bool IsModel, Digest Digest) : CoordinatorEffect;
+
+    public sealed record NotStored(long Step, string Reason) : CoordinatorEffect;
+
+    public sealed record Completed(long Step) : CoordinatorEffect;
+
+    public sealed record Failed(AisleException Reason) : CoordinatorEffect;
+}
+
+/// <summary>What a worker says of the state it has reached.</summary>
+/// <param name="WeightsHash">Of all weights: two workers whose hashes differ at one state cannot both be right.</param>
+/// <param name="LossPerToken">Mean over the step just made; NaN for the state a worker starts with.</param>
+/// <param name="Skipped">The step's gradient did not fit: the weights stayed as they were.</param>
+public readonly record struct StateReport(ulong WeightsHash, double LossPerToken, bool Skipped);

@@ -1,0 +1,97 @@
+using System.Collections.Immutable;
+using Aisle.Artifacts;
+
+namespace Aisle.Training.Protocol;
+
+/// <summary>Which states are stored and by whom. Two members keep a copy of each until it is announced as stored, so one may die.</summary>
+public sealed partial class CoordinatorProtocol
+{
+    private const int Keepers = 2;
+    private readonly SortedDictionary<long, Save> _saves = []; // ordered and not yet stored
+    private int _turn;
+
+    /// <summary>A worker has stored what it was ordered to: a checkpoint, the model, or both.</summary>
+    public IReadOnlyList<CoordinatorEffect> Saved(MemberId id, long step, Digest? checkpoint, Digest? model, TimeSpan now)
+    {
+        if (_over || !_members.ContainsKey(id) || !_saves.Remove(step)) return [];
+        if (checkpoint is { } state)
+        {
+            _newest = (step, state);
+            _effects.Add(new CoordinatorEffect.Stored(step, IsModel: false, state));
+        }
+        if (model is { } weights) _effects.Add(new CoordinatorEffect.Stored(step, IsModel: true, weights));
+        foreach (var member in _members.Keys) _effects.Add(new CoordinatorEffect.SendSaved(member, step));
+        Advance(now);
+        return Take();
+    }
+
+    /// <summary>A worker could not store the state: another keeper is asked.</summary>
+    public IReadOnlyList<CoordinatorEffect> NotSaved(MemberId id, long step, string reason, TimeSpan now)
+    {
+        if (_over || !_saves.TryGetValue(step, out var save) || save.Order.Keepers[0] != id) return [];
+        save.LastReason = reason;
+        save.Failed.Add(id);
+        ReassignSaves();
+        Advance(now);
+        return Take();
+    }
+
+    private bool IsStored(long step) => IsModel(step) || IsCheckpoint(step);
+
+    private bool IsModel(long step) => step == rules.LastStep && rules.ModelAtEnd;
+
+    private bool IsCheckpoint(long step) => step > (_newest?.Step ?? 0)
+        && ((step == rules.LastStep && !rules.ModelAtEnd) || (rules.CheckpointEvery > 0 && step % rules.CheckpointEvery == 0));
+
+    /// <summary>Said before the plan of the same step, so that a keeper copies the state before that step changes it.</summary>
+    private void OrderSave(long step)
+    {
+        if (!IsStored(step)) return;
+        var candidates = Active.Select(member => member.Member.Id).ToList();
+        var turn = _turn++ % candidates.Count;
+        var order = new SaveOrder(step, IsCheckpoint(step), IsModel(step), [.. candidates.Skip(turn).Concat(candidates.Take(turn)).Take(Keepers)]);
+        _saves.Add(step, new Save(order));
+        foreach (var keeper in order.Keepers) _effects.Add(new CoordinatorEffect.SendSaveOrder(keeper, order));
+    }
+
+    private void ReassignSaves()
+    {
+        foreach (var (step, save) in _saves.ToList())
+        {
+            bool CanWrite(MemberId id) => _members.TryGetValue(id, out var member) && member.Role == Role.Active && !save.Failed.Contains(id);
+            if (CanWrite(save.Order.Keepers[0])) continue;
+            // The last state stays where it is: there anyone can write it. An earlier one is only with its keepers.
+            ImmutableArray<MemberId> left = [.. step == rules.LastStep ? Active.Select(member => member.Member.Id).Where(CanWrite) : save.Order.Keepers.Where(CanWrite)];
+            if (left.Length > 0)
+            {
+                save.Order = save.Order with { Keepers = left };
+                foreach (var keeper in left) _effects.Add(new CoordinatorEffect.SendSaveOrder(keeper, save.Order));
+                continue;
+            }
+            _saves.Remove(step);
+            var reason = save.LastReason ?? "the workers that kept it are gone";
+            _effects.Add(new CoordinatorEffect.NotStored(step, reason));
+            if (step == rules.LastStep)
+            {
+                Fail(new AisleException("AISLE-5124", $"The result at step {step} could not be stored: {reason}.", "Make room or repair the store, then run the job again: it resumes from its last checkpoint."));
+            }
+        }
+    }
+
+    private void CompleteWhenStored()
+    {
+        if (_over || _saves.Count > 0 || !Active.Any(member => member.State >= rules.LastStep)) return;
+        _over = true;
+        foreach (var id in _members.Keys) _effects.Add(new CoordinatorEffect.SendFinished(id));
+        _effects.Add(new CoordinatorEffect.Completed(rules.LastStep));
+    }
+
+    private sealed class Save(SaveOrder order)
+    {
+        public SaveOrder Order { get; set; } = order;
+
+        public HashSet<MemberId> Failed { get; } = [];
+
+        public string? LastReason { get; set; }
+    }
+}

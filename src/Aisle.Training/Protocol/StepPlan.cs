@@ -1,0 +1,69 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Aisle.Training.Protocol;
+
+/// <summary>One life of one worker within a job. Never used again: a worker that comes back is another member.</summary>
+[JsonConverter(typeof(MemberIdJson))]
+public readonly record struct MemberId(int Value) : IComparable<MemberId>
+{
+    public int CompareTo(MemberId other) => Value.CompareTo(other.Value);
+
+    public override string ToString() => $"#{Value}";
+
+    public static bool operator <(MemberId left, MemberId right) => left.Value < right.Value;
+
+    public static bool operator >(MemberId left, MemberId right) => left.Value > right.Value;
+
+    public static bool operator <=(MemberId left, MemberId right) => left.Value <= right.Value;
+
+    public static bool operator >=(MemberId left, MemberId right) => left.Value >= right.Value;
+}
+
+internal sealed class MemberIdJson : JsonConverter<MemberId>
+{
+    public override MemberId Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => new(reader.GetInt32());
+
+    public override void Write(Utf8JsonWriter writer, MemberId value, JsonSerializerOptions options) => writer.WriteNumberValue(value.Value);
+}
+
+/// <summary>A worker and where its peers reach it.</summary>
+public sealed record Member(MemberId Id, string Name, string Host, int Port);
+
+/// <summary>
+/// Slices that one member computes and hands on as one sum. After a death the dead member's units are cut into smaller ones, so any two units of
+/// a step are nested or disjoint, never half overlapping.
+/// </summary>
+/// <param name="Member">Null when the member died but somebody already holds the finished step, so that nobody needs to compute them.</param>
+public sealed record Unit(int Id, SliceSet Slices, MemberId? Member);
+
+/// <summary>A member without state: it receives this step's reduced gradients like everyone and the state they apply to from its donor.</summary>
+public sealed record Learner(Member Member, MemberId Donor);
+
+/// <summary>Who stores state <paramref name="Step"/>.</summary>
+/// <param name="Keepers">The first writes; the others keep a copy until it is announced as stored.</param>
+public sealed record SaveOrder(long Step, bool Checkpoint, bool Model, ImmutableArray<MemberId> Keepers);
+
+/// <summary>Who does what in one step. A death in mid-step brings a revised plan of the same step with a higher epoch.</summary>
+public sealed record StepPlan
+{
+    /// <summary>Grows with every plan of a job; of two plans for one step the higher one holds.</summary>
+    public required long Epoch { get; init; }
+
+    /// <summary>The step that takes state <c>Step</c> to <c>Step + 1</c>.</summary>
+    public required long Step { get; init; }
+
+    /// <summary>All with a state: they compute, own shards and receive.</summary>
+    public required ImmutableArray<Member> Members { get; init; }
+
+    public ImmutableArray<Learner> Learners { get; init; } = [];
+
+    public required ImmutableArray<Unit> Units { get; init; }
+
+    /// <summary>Shard → the member that sums it and hands the sum to everyone.</summary>
+    public required ImmutableArray<MemberId> ShardOwners { get; init; }
+
+    [JsonIgnore]
+    public IEnumerable<Member> Receivers => Members.Concat(Learners.Select(learner => learner.Member));
+}

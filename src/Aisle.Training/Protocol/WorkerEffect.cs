@@ -1,0 +1,49 @@
+namespace Aisle.Training.Protocol;
+
+/// <summary>What a worker's rules ask of the shell around them. Carried out in the order given.</summary>
+public enum WorkerAction
+{
+    /// <summary>Compute the unit's slices on the weights of this step, then report <see cref="WorkerProtocol.UnitComputed"/>.</summary>
+    Compute,
+
+    /// <summary>Add this worker's own unit to the shard's sum.</summary>
+    FoldOwn,
+
+    /// <summary>Add the contribution that has just arrived to the shard's sum.</summary>
+    FoldArrived,
+
+    /// <summary>Every slice is in the shard's sum: turn it into the mean gradient.</summary>
+    Reduce,
+
+    /// <summary>Keep the reduced shard that has just arrived.</summary>
+    KeepArrived,
+
+    SendContribution,
+
+    SendReduced,
+
+    /// <summary>All shards are reduced: stop computing for this step, update the weights, then report <see cref="WorkerProtocol.Applied"/>.</summary>
+    Apply,
+
+    /// <summary>Tell the coordinator that state <c>Step</c> is reached.</summary>
+    ReportState,
+
+    /// <summary>Send the whole present state to the peer.</summary>
+    SendState,
+
+    /// <summary>Copy the present state: it is <c>Step</c> and may be written later.</summary>
+    KeepSnapshot,
+
+    /// <summary>Write the copy of state <c>Step</c> as the plan's order says and tell the coordinator.</summary>
+    WriteSnapshot,
+
+    /// <summary>Tell the coordinator that the copy it wants written is not here.</summary>
+    ReportNoSnapshot,
+
+    DropSnapshot,
+
+    /// <summary>Nobody needs anything of the step any more.</summary>
+    Release,
+}
+
+public readonly record struct WorkerEffect(WorkerAction Action, long Step, int Unit = -1, int Shard = -1, MemberId Peer = default);

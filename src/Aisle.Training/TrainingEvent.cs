@@ -1,0 +1,41 @@
+using Aisle.Artifacts;
+
+namespace Aisle.Training;
+
+/// <summary>What a coordinator tells of a run, in the order it happened.</summary>
+/// <param name="At">Since the coordinator's start.</param>
+public abstract record TrainingEvent(TimeSpan At);
+
+/// <param name="Step">Updates made to the weights so far: 1 after the first.</param>
+/// <param name="LossPerToken">Mean cross-entropy of the step's tokens, in nats; the same bits on any number of workers.</param>
+/// <param name="WeightsHash">XXH3-64 of the weights: compare two runs' to see where they part.</param>
+/// <param name="Skipped">A gradient was NaN, infinite or too large: the weights stayed as they were, on every worker alike.</param>
+public sealed record StepCommitted(TimeSpan At, long Step, double LossPerToken, double TokensPerSecond, int Workers, ulong WeightsHash, bool Skipped) : TrainingEvent(At);
+
+/// <summary>The worker has the state and gets slices from here on.</summary>
+public sealed record WorkerJoined(TimeSpan At, string Name) : TrainingEvent(At);
+
+/// <param name="At">When the coordinator noticed.</param>
+public sealed record WorkerLost(TimeSpan At, string Name, string Reason) : TrainingEvent(At);
+
+public sealed record WorkerRefused(TimeSpan At, string Name, string Reason) : TrainingEvent(At);
+
+public sealed record ViewChanged(TimeSpan At, long Epoch, IReadOnlyList<string> Workers) : TrainingEvent(At);
+
+/// <summary>The first step made after a worker was lost.</summary>
+/// <param name="Took">From the moment the loss was noticed.</param>
+/// <param name="SlicesRecomputed">The lost worker's, shared out among the others.</param>
+public sealed record StepRecovered(TimeSpan At, long Step, TimeSpan Took, int SlicesRecomputed) : TrainingEvent(At);
+
+public sealed record CheckpointSaved(TimeSpan At, long Step, Digest Digest) : TrainingEvent(At);
+
+public sealed record CheckpointSkipped(TimeSpan At, long Step, string Reason) : TrainingEvent(At);
+
+public sealed record ModelSaved(TimeSpan At, long Step, Digest Digest) : TrainingEvent(At);
+
+/// <summary>Every worker with the state was gone: the run goes on from the newest checkpoint, or from its start, and reaches the same bits again.</summary>
+public sealed record RolledBack(TimeSpan At, long From, long To) : TrainingEvent(At);
+
+/// <param name="Model">Digest of the model; null for a run that was to stop before its last step.</param>
+/// <param name="Checkpoints">Stored in this run, oldest first.</param>
+public sealed record TrainingOutcome(long Step, Digest? Model, ulong WeightsHash, double LossPerToken, IReadOnlyList<(long Step, Digest Digest)> Checkpoints);

@@ -1,0 +1,82 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Aisle.Artifacts;
+using Aisle.Training.Protocol;
+
+namespace Aisle.Training.Wire;
+
+/// <summary>What coordinator and workers say to each other. JSON: a few kilobytes a step.</summary>
+[JsonDerivedType(typeof(Introduce), "introduce")]
+[JsonDerivedType(typeof(Welcome), "welcome")]
+[JsonDerivedType(typeof(Refused), "refused")]
+[JsonDerivedType(typeof(Begin), "begin")]
+[JsonDerivedType(typeof(Plan), "plan")]
+[JsonDerivedType(typeof(Reached), "reached")]
+[JsonDerivedType(typeof(Unreachable), "unreachable")]
+[JsonDerivedType(typeof(OrderSave), "orderSave")]
+[JsonDerivedType(typeof(Saved), "saved")]
+[JsonDerivedType(typeof(NotSaved), "notSaved")]
+[JsonDerivedType(typeof(SaveAnnounced), "saveAnnounced")]
+[JsonDerivedType(typeof(Finished), "finished")]
+[JsonDerivedType(typeof(Heartbeat), "heartbeat")]
+internal abstract record ControlMessage
+{
+    private ControlMessage()
+    {
+    }
+
+    /// <summary>A worker's first message. The host is the address it called from.</summary>
+    public sealed record Introduce(string Name, int Port, Digest Recipe, int Shards, Digest Canary, string NumericClass) : ControlMessage;
+
+    public sealed record Welcome(MemberId Member) : ControlMessage;
+
+    public sealed record Refused(string Code, string What, string Next) : ControlMessage;
+
+    public sealed record Begin(StateSource Source, long Step, Digest? Checkpoint) : ControlMessage;
+
+    public sealed record Plan(StepPlan Step) : ControlMessage;
+
+    public sealed record Reached(long State, ulong WeightsHash, double LossPerToken, bool Skipped) : ControlMessage;
+
+    public sealed record Unreachable(MemberId Peer) : ControlMessage;
+
+    public sealed record OrderSave(SaveOrder Order) : ControlMessage;
+
+    public sealed record Saved(long Step, Digest? Checkpoint, Digest? Model) : ControlMessage;
+
+    public sealed record NotSaved(long Step, string Reason) : ControlMessage;
+
+    public sealed record SaveAnnounced(long Step) : ControlMessage;
+
+    public sealed record Finished : ControlMessage;
+
+    public sealed record Heartbeat : ControlMessage;
+
+    /// <exception cref="AisleException">AISLE-5131: not such a message.</exception>
+    public static ControlMessage Parse(ReadOnlySpan<byte> json)
+    {
+        try
+        {
+            var message = JsonSerializer.Deserialize(json, WireJson.Default.ControlMessage) ?? throw new JsonException("null");
+            if (message is Plan { Step: var plan } && (plan.Members.IsDefault || plan.Units.IsDefault || plan.ShardOwners.IsDefault || plan.Learners.IsDefault || plan.Step < 0
+                || plan.Units.Any(unit => unit?.Slices is null) || plan.Members.Any(member => member is null) || plan.Learners.Any(learner => learner?.Member is null)))
+            {
+                throw new JsonException("a plan lacks a part");
+            }
+            if (message is OrderSave { Order: var order } && (order is null || order.Keepers.IsDefaultOrEmpty)) throw new JsonException("an order to save lacks its keepers");
+            return message;
+        }
+        catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException or FormatException)
+        {
+            throw new AisleException("AISLE-5131", $"A control message cannot be read: {e.Message}", "Start the coordinator and all workers from one version.", e);
+        }
+    }
+
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, WireJson.Default.ControlMessage);
+}
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true,
+    NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
+[JsonSerializable(typeof(ControlMessage))]
+internal sealed partial class WireJson : JsonSerializerContext;

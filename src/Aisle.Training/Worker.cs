@@ -1,0 +1,66 @@
+using System.Net;
+using Aisle.Artifacts;
+using Aisle.Training.Checkpoints;
+
+namespace Aisle.Training;
+
+/// <summary>What a worker is given.</summary>
+public sealed record WorkerOptions
+{
+    /// <summary>For people: shown in events and messages.</summary>
+    public required string Name { get; init; }
+
+    public required EndPoint Coordinator { get; init; }
+
+    /// <summary>Shared by the job's coordinator and workers, and nobody else.</summary>
+    public required ReadOnlyMemory<byte> Secret { get; init; }
+
+    public required TrainingRecipe Recipe { get; init; }
+
+    /// <summary>Builds the model and its data; called once, on the thread that will compute. The worker disposes what it returns.</summary>
+    public required Func<TrainingRecipe, ITrainable> Model { get; init; }
+
+    /// <summary>What decides floating-point bits on this machine, for people: shown when a canary differs.</summary>
+    public string NumericClass { get; init; } = "unknown";
+
+    public required ICheckpointStore Store { get; init; }
+
+    /// <summary>For files on their way to or from the store. Created when absent; what the worker puts there it removes.</summary>
+    public required string ScratchFolder { get; init; }
+
+    /// <summary>Where peers may connect; port 0 takes any free one.</summary>
+    public IPEndPoint Listen { get; init; } = new(IPAddress.Loopback, 0);
+
+    /// <summary>How long to try to reach the coordinator.</summary>
+    public TimeSpan ConnectWithin { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Called after each slice and step, on the computing thread: return soon.</summary>
+    public Action<WorkerProgress>? Progress { get; init; }
+
+    /// <summary>One line about something odd that was dealt with.</summary>
+    public Action<string>? Log { get; init; }
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+}
+
+/// <param name="Step">Updates made to the weights so far.</param>
+/// <param name="SlicesComputed">By this worker since its start.</param>
+public readonly record struct WorkerProgress(long Step, long SlicesComputed);
+
+/// <param name="Step">The step the run ended at.</param>
+/// <param name="WeightsHash">XXH3-64 of the weights there.</param>
+public sealed record WorkerOutcome(long Step, ulong WeightsHash, long SlicesComputed);
+
+/// <summary>Computes slices for a coordinator until the run is over. It owns nothing that the run needs: stop it or kill it at any moment.</summary>
+public static class Worker
+{
+    /// <exception cref="AisleException">
+    /// AISLE-5125: another secret. AISLE-5127: the coordinator cannot be reached, or is gone. AISLE-5122, 5123: refused for its recipe or numeric class.
+    /// AISLE-5128: given up by the coordinator.
+    /// </exception>
+    public static async Task<WorkerOutcome> RunAsync(WorkerOptions options, CancellationToken cancellationToken)
+    {
+        using var session = new WorkerSession(options);
+        return await session.RunAsync(cancellationToken).ConfigureAwait(false);
+    }
+}

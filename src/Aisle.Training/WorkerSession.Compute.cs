@@ -1,0 +1,129 @@
+using System.Collections.Concurrent;
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+using Aisle.Artifacts;
+using Aisle.Training.Exchange;
+using Aisle.Training.Numerics;
+using Aisle.Training.Protocol;
+using Aisle.Training.Wire;
+
+namespace Aisle.Training;
+
+/// <summary>The computing thread: the only one that runs the model and, but for a state arriving before the first step, the only one that writes weights.</summary>
+internal sealed partial class WorkerSession
+{
+    private const int LossFractionBits = 24;
+    private readonly BlockingCollection<Action> _work = []; // bounded by the rules: a step's units and its update
+    private AdamW _optimizer = null!;
+    private float[] _mean = [];
+    private float[] _variance = [];
+    private long _life; // grows with every Begin: what was asked in an earlier one is void
+    private long _abandon = -1; // the step that needs no more computing
+    private long _state;
+    private ulong _weightsHash;
+    private double _lossPerToken = double.NaN;
+    private bool _skipped;
+    private long _slicesComputed;
+
+    private void Compute() => Guarded(() =>
+    {
+        using var model = _model = _options.Model(_recipe);
+        _grid = new ShardGrid(model.ParameterCount);
+        _optimizer = new AdamW(_recipe.Optimizer);
+        _mean = GC.AllocateArray<float>(model.ParameterCount, pinned: true);
+        _variance = GC.AllocateArray<float>(model.ParameterCount, pinned: true);
+        _statePool = new BufferPool<float>(checked(3 * model.ParameterCount));
+        model.Initialize(_recipe.Seed);
+        _canary = Canary();
+        try
+        {
+            Join();
+            foreach (var work in _work.GetConsumingEnumerable())
+            {
+                if (_ending.IsCancellationRequested) break;
+                work();
+            }
+        }
+        finally
+        {
+            // Nobody may touch the weights once the model is disposed.
+            _exchange.Dispose();
+            WaitForWriters();
+        }
+    });
+
+    private void Enqueue(Action work)
+    {
+        try
+        {
+            _work.Add(work);
+        }
+        catch (InvalidOperationException)
+        {
+            // The session has ended: nothing is computed any more.
+        }
+    }
+
+    /// <summary>What this machine makes of the run's first slice. Equal canaries, equal bits: the proof that workers may share a run.</summary>
+    private Digest Canary()
+    {
+        var loss = _model.ComputeSlice(step: 0, slice: 0);
+        var gradient = Digest.Of(MemoryMarshal.AsBytes(_model.Gradients));
+        return Digest.Of($"{gradient} {BitConverter.DoubleToUInt64Bits(loss.Sum):x16} {loss.Tokens}");
+    }
+
+    private void StartFromSeed()
+    {
+        _model.Initialize(_recipe.Seed);
+        Array.Clear(_mean);
+        Array.Clear(_variance);
+        (_optimizer.Beta1Power, _optimizer.Beta2Power) = (1, 1);
+        BecomeState(0);
+    }
+
+    private void BecomeState(long state)
+    {
+        _state = state;
+        _weightsHash = XxHash3.HashToUInt64(MemoryMarshal.AsBytes(_model.Weights));
+        _options.Progress?.Invoke(new WorkerProgress(state, _slicesComputed));
+    }
+
+    private void ComputeUnit(long life, long step, int unit)
+    {
+        bool IsVoid() => Volatile.Read(ref _life) != life || Volatile.Read(ref _abandon) == step || _ending.IsCancellationRequested;
+        if (IsVoid()) return;
+        var slices = _exchange.SlicesOf(step, unit);
+        var sum = _exchange.RentSum();
+        var note = default(ShardNote);
+        foreach (var slice in slices.Slices())
+        {
+            if (IsVoid())
+            {
+                sum.Release();
+                return;
+            }
+            var loss = _model.ComputeSlice(step, slice);
+            var fits = FixedPoint.Accumulate(_model.Gradients, sum.Span, _recipe.SumFractionBits);
+            var rounded = FixedPoint.Round(loss.Sum, LossFractionBits);
+            note = note.Plus(new ShardNote(rounded ?? 0, !fits || rounded is null));
+            Interlocked.Increment(ref _slicesComputed);
+            _options.Progress?.Invoke(new WorkerProgress(_state, _slicesComputed));
+        }
+        _exchange.UnitComputed(step, unit, new UnitSum(slices, sum, note));
+    }
+
+    private void Apply(long life, long step)
+    {
+        if (Volatile.Read(ref _life) != life) return;
+        var gradient = _exchange.Reduced(step, out var note);
+        if (!note.Invalid)
+        {
+            var clip = GradientNorm.ClipFactor(gradient, _recipe.ClipNorm);
+            _optimizer.Update(_model.Weights, _mean, _variance, gradient, _model.Runs, _recipe.Schedule.At(step), clip);
+        }
+        _skipped = note.Invalid;
+        _lossPerToken = note.Loss * FixedPoint.PowerOfTwo(-LossFractionBits) / _model.TokensPerStep;
+        BecomeState(step + 1);
+        _exchange.Applied(step);
+    }
+}

@@ -1,0 +1,105 @@
+using Aisle.Artifacts;
+using Aisle.Training.Checkpoints;
+using Aisle.Training.Exchange;
+using Aisle.Training.Protocol;
+using Aisle.Training.Wire;
+
+namespace Aisle.Training;
+
+/// <summary>What the coordinator says, and what the rules ask for in return.</summary>
+internal sealed partial class WorkerSession
+{
+    private bool _welcomed;
+    private MemberId _self;
+
+    /// <returns>False when there is nothing more to hear.</returns>
+    private bool Obey(ControlMessage message)
+    {
+        switch (message)
+        {
+            case ControlMessage.Welcome welcome:
+                _welcomed = true;
+                _self = welcome.Member;
+                return true;
+            case ControlMessage.Refused refused:
+                End(null, new AisleException(refused.Code, refused.What, refused.Next));
+                return false;
+            case ControlMessage.Begin begin:
+                Begin(begin);
+                return true;
+            case ControlMessage.Plan plan:
+                _exchange.Planned(plan.Step);
+                return true;
+            case ControlMessage.OrderSave save:
+                lock (_saving) _orders[save.Order.Step] = save.Order;
+                _exchange.SaveOrdered(save.Order);
+                return true;
+            case ControlMessage.SaveAnnounced saved:
+                _exchange.SaveAnnounced(saved.Step);
+                return true;
+            case ControlMessage.Finished:
+                End(new WorkerOutcome(_state, _weightsHash, Interlocked.Read(ref _slicesComputed)), null);
+                return false;
+            case ControlMessage.Heartbeat:
+                return true;
+            default:
+                throw new AisleException("AISLE-5131", $"A coordinator does not say {message.GetType().Name}.", "Check what listens on the coordinator's port.");
+        }
+    }
+
+    private void Begin(ControlMessage.Begin begin)
+    {
+        // In this order: whatever the rules asked for until here carries the old life's number.
+        _exchange.Begin(_self);
+        Volatile.Write(ref _abandon, -1);
+        var life = Interlocked.Increment(ref _life);
+        ForgetSnapshots();
+        lock (_stateGate) _arriving = begin.Source == StateSource.Peer ? new ArrivingState(life) : null;
+        if (begin.Source == StateSource.Peer) return;
+        // On the computing thread, which may still be in the middle of a slice of the life before.
+        Enqueue(() =>
+        {
+            if (begin.Source == StateSource.Initial) StartFromSeed();
+            else LoadCheckpoint(begin.Checkpoint!.Value, begin.Step);
+            _exchange.StateArrived(_state);
+        });
+    }
+
+    /// <summary>Under the exchange's lock.</summary>
+    void IExchangeOwner.Carry(WorkerEffect effect)
+    {
+        var life = Volatile.Read(ref _life);
+        switch (effect.Action)
+        {
+            case WorkerAction.Compute:
+                Enqueue(() => ComputeUnit(life, effect.Step, effect.Unit));
+                break;
+            case WorkerAction.Apply:
+                Volatile.Write(ref _abandon, effect.Step);
+                Enqueue(() => Apply(life, effect.Step));
+                break;
+            case WorkerAction.ReportState:
+                Tell(new ControlMessage.Reached(_state, _weightsHash, _lossPerToken, _skipped));
+                break;
+            case WorkerAction.SendState:
+                var sent = CopyState();
+                _exchange.SendState(effect.Peer, sent.Step, sent.Values, sent.Powers);
+                break;
+            case WorkerAction.KeepSnapshot:
+                lock (_saving) _snapshots[effect.Step] = CopyState();
+                break;
+            case WorkerAction.WriteSnapshot:
+                WriteInBackground(effect.Step);
+                break;
+            case WorkerAction.ReportNoSnapshot:
+                Tell(new ControlMessage.NotSaved(effect.Step, "the worker that was to write it has no copy of that state"));
+                break;
+            case WorkerAction.DropSnapshot:
+                lock (_saving)
+                {
+                    if (_snapshots.Remove(effect.Step, out var snapshot)) snapshot.Values.Release();
+                }
+                break;
+        }
+    }
+}

@@ -1,0 +1,170 @@
+using Aisle.Artifacts;
+using Aisle.Training.Checkpoints;
+using Aisle.Training.Exchange;
+using Aisle.Training.Protocol;
+using Aisle.Training.Wire;
+
+namespace Aisle.Training;
+
+/// <summary>The state as a whole: copied for a learner or the disk, received from a donor, loaded from the store.</summary>
+internal sealed partial class WorkerSession
+{
+    private readonly Lock _saving = new(); // guards _orders, _snapshots and _writers
+    private readonly SortedDictionary<long, SaveOrder> _orders = [];
+    private readonly SortedDictionary<long, TrainingState> _snapshots = [];
+    private readonly List<Thread> _writers = [];
+    private readonly Lock _stateGate = new(); // guards _arriving
+    private BufferPool<float> _statePool = null!;
+    private ArrivingState? _arriving;
+
+    /// <summary>The rules ask for it only between updates.</summary>
+    private TrainingState CopyState()
+    {
+        var copy = _statePool.Rent();
+        var length = _model.ParameterCount;
+        _model.Weights.CopyTo(copy.Span);
+        _mean.CopyTo(copy.Span[length..]);
+        _variance.CopyTo(copy.Span[(2 * length)..]);
+        return new TrainingState(_state, copy, (_optimizer.Beta1Power, _optimizer.Beta2Power));
+    }
+
+    private void Adopt(long step, ReadOnlySpan<float> values, (double Beta1, double Beta2) powers)
+    {
+        var length = _model.ParameterCount;
+        values[..length].CopyTo(_model.Weights);
+        values.Slice(length, length).CopyTo(_mean);
+        values.Slice(2 * length, length).CopyTo(_variance);
+        (_optimizer.Beta1Power, _optimizer.Beta2Power) = powers;
+        BecomeState(step);
+    }
+
+    /// <summary>A donor's pieces come in order on one connection. A broken transfer is begun anew, by this donor or the next.</summary>
+    void IExchangeOwner.StatePiece(StateFrame piece)
+    {
+        lock (_stateGate)
+        {
+            if (_arriving is not { } arriving) return;
+            var length = 3 * _model.ParameterCount;
+            if (piece.Offset == 0)
+            {
+                arriving.Values ??= new float[length];
+                (arriving.Step, arriving.Received) = (piece.Step, 0);
+            }
+            if (arriving.Values is null || piece.Step != arriving.Step || piece.Offset != arriving.Received || piece.Values.Length > length - piece.Offset) return;
+            piece.Values.CopyTo(arriving.Values.AsSpan(piece.Offset));
+            arriving.Received += piece.Values.Length;
+            if (arriving.Received < length) return;
+            _arriving = null;
+            var powers = piece.Powers;
+            Enqueue(() =>
+            {
+                if (Volatile.Read(ref _life) != arriving.Life) return;
+                Adopt(arriving.Step, arriving.Values, powers);
+                _exchange.StateArrived(arriving.Step);
+            });
+        }
+    }
+
+    private void LoadCheckpoint(Digest digest, long step)
+    {
+        var folder = Scratch($"load-{step}");
+        try
+        {
+            _options.Store.LoadAsync(digest, folder, _ending.Token).GetAwaiter().GetResult();
+            var values = _statePool.Rent();
+            var (stored, powers) = CheckpointFolder.Read(folder, values.Span, _recipe, _canary);
+            if (stored != step) throw new AisleException("AISLE-5112", $"Checkpoint {digest.Short} is of step {stored}, not {step}.", "Resume from the step that the checkpoint was announced with.");
+            Adopt(step, values.Span, powers);
+            values.Release();
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private void WriteInBackground(long step)
+    {
+        TrainingState snapshot;
+        SaveOrder order;
+        lock (_saving)
+        {
+            (snapshot, order) = (_snapshots[step], _orders[step]);
+            snapshot.Values.Hold();
+        }
+        var writer = new Thread(() => Write(order, snapshot)) { IsBackground = true, Name = $"save {step}" };
+        lock (_saving) _writers.Add(writer);
+        writer.Start();
+    }
+
+    private void WaitForWriters()
+    {
+        List<Thread> writers;
+        lock (_saving) writers = [.. _writers];
+        foreach (var writer in writers) writer.Join();
+    }
+
+    private void ForgetSnapshots()
+    {
+        lock (_saving)
+        {
+            foreach (var snapshot in _snapshots.Values) snapshot.Values.Release();
+            _snapshots.Clear();
+            _orders.Clear();
+        }
+    }
+
+    private void Write(SaveOrder order, TrainingState snapshot)
+    {
+        try
+        {
+            Digest? checkpoint = null, model = null;
+            if (order.Checkpoint) checkpoint = Store($"checkpoint-{order.Step}", folder => CheckpointFolder.Write(folder, snapshot, _recipe, _canary));
+            // The last state stays in the model: nothing changes it any more.
+            if (order.Model) model = Store($"model-{order.Step}", _model.SaveModel);
+            Tell(new ControlMessage.Saved(order.Step, checkpoint, model));
+        }
+        catch (Exception e)
+        {
+            Log($"State {order.Step} could not be stored: {e.Message}");
+            Tell(new ControlMessage.NotSaved(order.Step, e.Message));
+        }
+        finally
+        {
+            snapshot.Values.Release();
+        }
+    }
+
+    private Digest Store(string name, Action<string> write)
+    {
+        var folder = Scratch(name);
+        try
+        {
+            write(folder);
+            return _options.Store.SaveAsync(folder, _ending.Token).GetAwaiter().GetResult();
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private string Scratch(string name)
+    {
+        var folder = Path.Combine(_options.ScratchFolder, name);
+        if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+        Directory.CreateDirectory(folder);
+        return folder;
+    }
+
+    private sealed class ArrivingState(long life)
+    {
+        public long Life => life;
+
+        public long Step { get; set; }
+
+        public int Received { get; set; }
+
+        public float[]? Values { get; set; }
+    }
+}

@@ -1,0 +1,33 @@
+using System.Net;
+using Aisle;
+using Aisle.Training;
+using Aisle.Training.Checkpoints;
+using Aisle.Training.Tests.Worker;
+
+// name, coordinator, secret in hex, folder, then the recipe's parameters as name=value. Ends with 0 when the run is over, 1 with a message otherwise.
+var (name, coordinator, secret, folder) = (args[0], args[1], args[2], args[3]);
+var recipe = TrainingRecipe.FromParameters(args[4..].ToDictionary(parameter => parameter.Split('=')[0], parameter => parameter.Split('=')[1]), seed: 5);
+try
+{
+    var outcome = await Worker.RunAsync(
+        new WorkerOptions
+        {
+            Name = name,
+            Coordinator = IPEndPoint.Parse(coordinator),
+            Secret = Convert.FromHexString(secret),
+            Recipe = recipe,
+            Model = recipe => new NextSymbolModel(recipe) { IsFaulty = name.StartsWith("faulty", StringComparison.Ordinal) },
+            NumericClass = name.StartsWith("faulty", StringComparison.Ordinal) ? "other" : "test",
+            Store = new FolderCheckpointStore(Path.Combine(folder, "store")),
+            ScratchFolder = Path.Combine(folder, name),
+            Log = Console.Error.WriteLine,
+        },
+        CancellationToken.None);
+    Console.WriteLine($"{outcome.Step} {outcome.WeightsHash:x16} {outcome.SlicesComputed}");
+    return 0;
+}
+catch (AisleException e)
+{
+    Console.Error.WriteLine(e.Message);
+    return 1;
+}

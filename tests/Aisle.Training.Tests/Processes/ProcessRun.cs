@@ -1,0 +1,123 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using Aisle.Artifacts;
+using Aisle.Training.Tests.Worker;
+
+namespace Aisle.Training.Tests.Processes;
+
+/// <summary>One run: the coordinator here, workers as processes of their own that a test can kill.</summary>
+internal sealed class ProcessRun : IAsyncDisposable
+{
+    private static readonly string[] s_defaults =
+        ["steps=40", "slices=15", "sequencesPerSlice=2", "contextTokens=16", "optimizer.learningRate=0.02", "checkpointEvery=10"];
+
+    private readonly string[] _parameters;
+    private readonly Coordinator _coordinator;
+    private readonly ConcurrentDictionary<string, Process> _processes = new();
+    private readonly TaskCompletionSource<TrainingOutcome> _workerFailed = new();
+    private readonly List<(Predicate<TrainingEvent> Wanted, TaskCompletionSource Seen)> _waiters = [];
+    private readonly List<TrainingEvent> _events = [];
+    private readonly bool _ownsFolder;
+
+    public ProcessRun(
+        int minimumWorkers = 1, string? folder = null, (long, Digest)? resumeFrom = null, long? stopAt = null, string[]? parameters = null)
+    {
+        _parameters = parameters ?? s_defaults;
+        _ownsFolder = folder is null;
+        Folder = folder ?? Directory.CreateTempSubdirectory("aisle-training-").FullName;
+        Recipe = TrainingRecipe.FromParameters(_parameters.ToDictionary(parameter => parameter.Split('=')[0], parameter => parameter.Split('=')[1]), seed: 5);
+        _coordinator = Coordinator.Start(new CoordinatorOptions
+        {
+            Recipe = Recipe,
+            ParameterCount = NextSymbolModel.Parameters,
+            Secret = Secret,
+            MinimumWorkers = minimumWorkers,
+            ResumeFrom = resumeFrom,
+            StopAtStep = stopAt,
+            Event = happened =>
+            {
+                lock (_events)
+                {
+                    _events.Add(happened);
+                    foreach (var (wanted, seen) in _waiters)
+                    {
+                        if (wanted(happened)) seen.TrySetResult();
+                    }
+                }
+            },
+        });
+    }
+
+    public static byte[] Secret { get; } = [.. Enumerable.Range(1, 32).Select(i => (byte)i)];
+
+    public TrainingRecipe Recipe { get; }
+
+    public string Folder { get; }
+
+    public System.Net.IPEndPoint EndPoint => _coordinator.EndPoint;
+
+    public IReadOnlyList<TrainingEvent> Events
+    {
+        get
+        {
+            lock (_events) return [.. _events];
+        }
+    }
+
+    public IEnumerable<long> CommittedSteps => Events.OfType<StepCommitted>().Select(committed => committed.Step);
+
+    /// <summary>Waits for an event that has come or will come.</summary>
+    public Task Seen(Predicate<TrainingEvent> wanted)
+    {
+        var seen = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_events)
+        {
+            if (_events.Exists(wanted)) return Task.CompletedTask;
+            _waiters.Add((wanted, seen));
+        }
+        return seen.Task.WaitAsync(TimeSpan.FromSeconds(60));
+    }
+
+    /// <returns>What the process says of its failure; empty when it does not fail.</returns>
+    public Task<string> StartWorker(string name, string? secret = null, bool mayFail = false)
+    {
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Aisle.Training.Tests.Worker"))
+        {
+            RedirectStandardError = true,
+        };
+        foreach (var argument in (string[])[name, EndPoint.ToString(), secret ?? Convert.ToHexString(Secret), Folder, .. _parameters]) start.ArgumentList.Add(argument);
+        var process = Process.Start(start)!;
+        _processes[name] = process;
+        return Watch();
+
+        async Task<string> Watch()
+        {
+            var error = await process.StandardError.ReadToEndAsync();
+            await process.WaitForExitAsync();
+            if (process.ExitCode == 1 && !mayFail) _workerFailed.TrySetException(new InvalidOperationException($"{name} failed: {error}"));
+            return error;
+        }
+    }
+
+    /// <summary>SIGKILL: the process gets no chance to say anything.</summary>
+    public void Kill(string name) => _processes[name].Kill();
+
+    public async Task<TrainingOutcome> CompletionAsync()
+    {
+        var first = Task.WhenAny(_coordinator.Completion, _workerFailed.Task);
+        if (await Task.WhenAny(first, Task.Delay(TimeSpan.FromSeconds(60))) == first) return await await first;
+        throw new TimeoutException($"The run does not end. Its last events:\n{string.Join('\n', Events.TakeLast(12))}");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _coordinator.DisposeAsync();
+        foreach (var process in _processes.Values)
+        {
+            if (!process.HasExited) process.Kill();
+            await process.WaitForExitAsync();
+            process.Dispose();
+        }
+        if (_ownsFolder) Directory.Delete(Folder, recursive: true);
+    }
+}

@@ -1,0 +1,133 @@
+using Aisle.Artifacts;
+
+namespace Aisle.Training.Tests.Processes;
+
+/// <summary>Real worker processes over loopback TCP.</summary>
+public sealed class ProcessTests(ITestOutputHelper output)
+{
+    private static readonly Lazy<Task<TrainingOutcome>> s_alone = new(() => TrainAsync(1));
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(5)]
+    public async Task Any_number_of_workers_trains_the_model_of_one(int workers)
+    {
+        var alone = await s_alone.Value;
+        var together = await TrainAsync(workers);
+        AssertSame(alone, together);
+        Assert.True(alone.LossPerToken < 3, $"Nothing was learned: the loss is {alone.LossPerToken}.");
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public async Task A_worker_killed_at_any_moment_costs_no_step_and_no_bit(int seed)
+    {
+        var random = new Random(seed);
+        var (killAt, pause) = (random.Next(2, 38), TimeSpan.FromMicroseconds(random.Next(20_000)));
+        await using var run = new ProcessRun(minimumWorkers: 3);
+        for (var i = 0; i < 3; i++) _ = run.StartWorker($"w{i}");
+        await run.Seen(happened => happened is StepCommitted { Step: var step } && step >= killAt);
+        await Task.Delay(pause);
+        run.Kill($"w{random.Next(3)}");
+
+        AssertSame(await s_alone.Value, await run.CompletionAsync());
+        Assert.Equal(Enumerable.Range(1, 40).Select(step => (long)step), run.CommittedSteps);
+        Assert.Single(run.Events.OfType<WorkerLost>());
+        foreach (var recovered in run.Events.OfType<StepRecovered>())
+        {
+            output.WriteLine($"seed {seed}: killed {pause.TotalMilliseconds:0.0} ms after step {killAt}; step {recovered.Step} came {recovered.Took.TotalMilliseconds:0.0} ms after the loss was noticed, {recovered.SlicesRecomputed} slices computed again");
+        }
+    }
+
+    [Fact]
+    public async Task A_worker_that_joins_in_mid_run_takes_part_and_changes_no_bit()
+    {
+        await using var run = new ProcessRun(minimumWorkers: 2, parameters: ["steps=400", "slices=15", "sequencesPerSlice=2", "contextTokens=16", "optimizer.learningRate=0.02"]);
+        _ = run.StartWorker("w0");
+        _ = run.StartWorker("w1");
+        await run.Seen(happened => happened is StepCommitted { Step: 3 });
+        _ = run.StartWorker("late");
+        var outcome = await run.CompletionAsync();
+
+        await using var alone = new ProcessRun(parameters: ["steps=400", "slices=15", "sequencesPerSlice=2", "contextTokens=16", "optimizer.learningRate=0.02"]);
+        _ = alone.StartWorker("w0");
+        AssertSame(await alone.CompletionAsync(), outcome);
+        Assert.Contains(run.Events.OfType<WorkerJoined>(), joined => joined.Name == "late");
+        Assert.Contains(run.Events.OfType<StepCommitted>(), committed => committed.Workers == 3);
+    }
+
+    [Fact]
+    public async Task A_stretch_run_again_from_a_checkpoint_on_one_worker_ends_in_the_same_model()
+    {
+        await using var run = new ProcessRun(minimumWorkers: 2);
+        _ = run.StartWorker("w0");
+        _ = run.StartWorker("w1");
+        var whole = await run.CompletionAsync();
+        Assert.Equal([10, 20, 30, 40], whole.Checkpoints.Select(checkpoint => checkpoint.Step));
+
+        await using var again = new ProcessRun(folder: run.Folder, resumeFrom: whole.Checkpoints[1]);
+        _ = again.StartWorker("again");
+        var stretch = await again.CompletionAsync();
+        Assert.Equal(whole.Model, stretch.Model);
+        Assert.Equal(whole.Checkpoints.Skip(2), stretch.Checkpoints);
+        Assert.Equal(21, again.CommittedSteps.First());
+
+        await using var shorter = new ProcessRun(folder: run.Folder, resumeFrom: whole.Checkpoints[0], stopAt: 20);
+        _ = shorter.StartWorker("shorter");
+        var stopped = await shorter.CompletionAsync();
+        Assert.Null(stopped.Model);
+        Assert.Equal(whole.Checkpoints.Skip(1).Take(1), stopped.Checkpoints);
+    }
+
+    [Fact]
+    public async Task A_run_that_loses_every_worker_goes_on_from_its_newest_checkpoint()
+    {
+        await using var run = new ProcessRun();
+        _ = run.StartWorker("first");
+        await run.Seen(happened => happened is CheckpointSaved { Step: 20 });
+        run.Kill("first");
+        _ = run.StartWorker("second");
+        AssertSame(await s_alone.Value, await run.CompletionAsync());
+        Assert.Contains(run.Events, happened => happened is WorkerLost { Name: "first" });
+    }
+
+    [Fact]
+    public async Task A_worker_that_computes_other_bits_is_refused_with_the_reason()
+    {
+        await using var run = new ProcessRun(parameters: ["steps=100000", "slices=15", "sequencesPerSlice=2", "contextTokens=16"]);
+        _ = run.StartWorker("good");
+        await run.Seen(happened => happened is StepCommitted);
+        var message = await run.StartWorker("faulty", mayFail: true);
+        Assert.Contains("AISLE-5123", message, StringComparison.Ordinal);
+        Assert.Contains("'other' against 'test'", message, StringComparison.Ordinal);
+        Assert.Contains(run.Events, happened => happened is WorkerRefused { Name: "faulty" });
+    }
+
+    [Fact]
+    public async Task A_worker_with_another_secret_is_not_let_in()
+    {
+        await using var run = new ProcessRun();
+        var message = await run.StartWorker("stranger", secret: new string('0', 64), mayFail: true);
+        Assert.Contains("AISLE-5125", message, StringComparison.Ordinal);
+        Assert.Empty(run.Events);
+    }
+
+    private static async Task<TrainingOutcome> TrainAsync(int workers)
+    {
+        await using var run = new ProcessRun(minimumWorkers: workers);
+        for (var i = 0; i < workers; i++) _ = run.StartWorker($"w{i}");
+        return await run.CompletionAsync();
+    }
+
+    private static void AssertSame(TrainingOutcome expected, TrainingOutcome actual)
+    {
+        Assert.NotNull(expected.Model);
+        Assert.Equal(expected.Model, actual.Model);
+        Assert.Equal(expected.WeightsHash, actual.WeightsHash);
+        Assert.Equal(expected.LossPerToken, actual.LossPerToken);
+        Assert.Equal<(long, Digest)>(expected.Checkpoints, actual.Checkpoints);
+    }
+}

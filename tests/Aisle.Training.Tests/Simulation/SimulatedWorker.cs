@@ -1,0 +1,185 @@
+using Aisle.Training.Numerics;
+using Aisle.Training.Protocol;
+
+namespace Aisle.Training.Tests.Simulation;
+
+/// <summary>A worker's rules with arrays for arenas and queues for sockets.</summary>
+internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
+{
+    private readonly Queue<WorkerEffect> _work = new();
+    private readonly HashSet<(long, int)> _computed = [];
+    private readonly Dictionary<(long Step, int Unit), long[]> _units = [];
+    private readonly Dictionary<(long Step, int Shard), long[]> _sums = [];
+    private readonly Dictionary<long, float[]> _reduced = [];
+    private readonly Dictionary<long, float[]> _snapshots = [];
+    private readonly Dictionary<long, SaveOrder> _orders = [];
+    private float[] _weights = [];
+    private (long[] Sum, Queue<int> Left)? _computing;
+
+    public MemberId Id => id;
+
+    public WorkerProtocol Rules { get; private set; } = new(id, cluster.Slices, SimulatedModel.Shards);
+
+    public Queue<Action> Disk { get; } = new();
+
+    public bool HasWork => _work.Count > 0 || _computing is not null;
+
+    public void Begin(StateSource source, float[]? stored, long step)
+    {
+        Rules = new WorkerProtocol(id, cluster.Slices, SimulatedModel.Shards);
+        _work.Clear();
+        _computing = null;
+        _units.Clear();
+        _sums.Clear();
+        _reduced.Clear();
+        _snapshots.Clear();
+        if (source == StateSource.Peer) return;
+        _weights = source == StateSource.Initial ? SimulatedModel.Initial() : [.. stored!];
+        Carry(Rules.StateArrived(step));
+    }
+
+    public void Plan(StepPlan plan) => Carry(Rules.Planned(plan));
+
+    public void Order(SaveOrder order)
+    {
+        _orders[order.Step] = order;
+        Carry(Rules.SaveOrdered(order));
+    }
+
+    public void Announce(long step) => Carry(Rules.SaveAnnounced(step));
+
+    public void LinkReset(MemberId peer) => Carry(Rules.LinkReset(peer));
+
+    public void Receive(DataMessage message)
+    {
+        switch (message)
+        {
+            case DataMessage.Contribution contribution:
+                Carry(Rules.ContributionArrived(contribution.Step, contribution.Shard, contribution.Slices), contribution: contribution.Values);
+                break;
+            case DataMessage.Reduced reduced:
+                Carry(Rules.ReducedArrived(reduced.Step, reduced.Shard, reduced.From), reduced: reduced.Values);
+                break;
+            case DataMessage.State state when Rules.State is null:
+                _weights = [.. state.Weights];
+                Carry(Rules.StateArrived(state.Step));
+                break;
+        }
+    }
+
+    /// <summary>One slice, or one update.</summary>
+    public void Work()
+    {
+        if (_computing is { } computing)
+        {
+            var unit = _work.Peek();
+            if (Abandoned(unit.Step))
+            {
+                _computing = null;
+                _work.Dequeue();
+                return;
+            }
+            var slice = computing.Left.Dequeue();
+            Assert.True(_computed.Add((unit.Step, slice)) || cluster.RolledBack, $"{id} computed slice {slice} of step {unit.Step} twice.");
+            Assert.Equal(unit.Step, Rules.State);
+            FixedPoint.Accumulate(SimulatedModel.Gradient(_weights, unit.Step, slice), computing.Sum, SimulatedModel.FractionBits);
+            if (computing.Left.Count > 0) return;
+            _work.Dequeue();
+            _computing = null;
+            _units[(unit.Step, unit.Unit)] = computing.Sum;
+            Carry(Rules.UnitComputed(unit.Step, unit.Unit));
+            return;
+        }
+        var next = _work.Peek();
+        if (next.Action == WorkerAction.Compute)
+        {
+            var slices = Rules.PlanOf(next.Step)!.Units.Single(unit => unit.Id == next.Unit).Slices;
+            _computing = (new long[SimulatedModel.Elements], new Queue<int>(slices.Slices()));
+            return;
+        }
+        _work.Dequeue();
+        SimulatedModel.Apply(_weights, _reduced[next.Step]);
+        Carry(Rules.Applied(next.Step));
+    }
+
+    private bool Abandoned(long step) => _work.Any(effect => effect.Action == WorkerAction.Apply && effect.Step == step);
+
+    private void Carry(IReadOnlyList<WorkerEffect> effects, long[]? contribution = null, float[]? reduced = null)
+    {
+        foreach (var effect in effects.ToList())
+        {
+            var (step, shard) = (effect.Step, effect.Shard);
+            switch (effect.Action)
+            {
+                case WorkerAction.Compute or WorkerAction.Apply:
+                    _work.Enqueue(effect);
+                    break;
+                case WorkerAction.FoldOwn:
+                    Fold(step, shard, ShardOf(_units[(step, effect.Unit)], shard));
+                    break;
+                case WorkerAction.FoldArrived:
+                    Fold(step, shard, contribution!);
+                    break;
+                case WorkerAction.Reduce:
+                    var mean = new float[SimulatedModel.ShardElements];
+                    FixedPoint.Mean(_sums[(step, shard)], mean, SimulatedModel.FractionBits, cluster.Slices);
+                    mean.CopyTo(Gradient(step), shard * SimulatedModel.ShardElements);
+                    break;
+                case WorkerAction.KeepArrived:
+                    reduced!.CopyTo(Gradient(step), shard * SimulatedModel.ShardElements);
+                    break;
+                case WorkerAction.SendContribution:
+                    var slices = Rules.PlanOf(step)!.Units.SingleOrDefault(unit => unit.Id == effect.Unit)?.Slices;
+                    cluster.Send(id, effect.Peer, new DataMessage.Contribution(step, shard, slices!, ShardOf(_units[(step, effect.Unit)], shard)));
+                    break;
+                case WorkerAction.SendReduced:
+                    cluster.Send(id, effect.Peer, new DataMessage.Reduced(step, shard, id, Gradient(step).AsSpan(shard * SimulatedModel.ShardElements, SimulatedModel.ShardElements).ToArray()));
+                    break;
+                case WorkerAction.SendState:
+                    cluster.Send(id, effect.Peer, new DataMessage.State(step, [.. _weights]));
+                    break;
+                case WorkerAction.ReportState:
+                    cluster.Report(id, step, SimulatedModel.Hash(_weights));
+                    break;
+                case WorkerAction.KeepSnapshot:
+                    _snapshots[step] = [.. _weights];
+                    break;
+                case WorkerAction.WriteSnapshot:
+                    var (order, snapshot) = (_orders[step], _snapshots[step]);
+                    Disk.Enqueue(() => cluster.ReportSaved(id, order, snapshot));
+                    break;
+                case WorkerAction.ReportNoSnapshot:
+                    cluster.ReportNotSaved(id, step);
+                    break;
+                case WorkerAction.DropSnapshot:
+                    _snapshots.Remove(step);
+                    break;
+                case WorkerAction.Release:
+                    foreach (var key in _units.Keys.Where(key => key.Step == step).ToList()) _units.Remove(key);
+                    foreach (var key in _sums.Keys.Where(key => key.Step == step).ToList()) _sums.Remove(key);
+                    _reduced.Remove(step);
+                    break;
+            }
+        }
+    }
+
+    private void Fold(long step, int shard, long[] values)
+    {
+        if (!_sums.TryGetValue((step, shard), out var sum)) _sums[(step, shard)] = sum = new long[SimulatedModel.ShardElements];
+        for (var i = 0; i < sum.Length; i++) sum[i] += values[i];
+    }
+
+    private float[] Gradient(long step) => _reduced.TryGetValue(step, out var gradient) ? gradient : _reduced[step] = new float[SimulatedModel.Elements];
+
+    private static long[] ShardOf(long[] values, int shard) => values.AsSpan(shard * SimulatedModel.ShardElements, SimulatedModel.ShardElements).ToArray();
+}
+
+/// <summary>What workers say to each other.</summary>
+internal abstract record DataMessage
+{
+    public sealed record Contribution(long Step, int Shard, SliceSet Slices, long[] Values) : DataMessage;
+
+    public sealed record Reduced(long Step, int Shard, MemberId From, float[] Values) : DataMessage;
+
+    public sealed record State(long Step, float[] Weights) : DataMessage;
+}
