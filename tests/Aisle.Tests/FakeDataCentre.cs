@@ -24,6 +24,7 @@ public sealed class FakeDataCentre : IAsyncDisposable
     private FakeDataCentre(string dir, DiskStore store)
     {
         (_dir, _store) = (dir, store);
+        Jobs["job-1"] = Job("job-1");
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));

@@ -16,7 +16,7 @@ public static class LogsCommand
             var events = call.Get(follow)
                 ? new JobFollower(client, TimeProvider.System) { Dropped = e => call.Screen.Say($"{e.What}; waiting for it to come back.") }.FollowAsync(call.Get(job), cancellationToken)
                 : client.EventsAsync(call.Get(job), follow: false, cancellationToken);
-            var run = new RunProgress(call.Get(job));
+            var run = new RunProgress(call.Get(job), (await client.JobAsync(call.Get(job), cancellationToken)).Title);
             var lines = new RunLines(run);
             await foreach (var e in events)
             {

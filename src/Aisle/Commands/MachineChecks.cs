@@ -34,8 +34,9 @@ internal static class MachineChecks
     {
         try
         {
-            NativeTorch.Load();
-            return Well("libtorch", "loads");
+            var notes = new List<string>();
+            NativeTorch.Load(notes.Add);
+            return Well("libtorch", notes.Count == 0 ? "loads" : $"loads. {string.Join(" ", notes)}");
         }
         catch (AisleException e)
         {

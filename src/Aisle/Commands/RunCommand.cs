@@ -37,7 +37,7 @@ public static class RunCommand
     /// <summary>Shows a job to its end and prints its outputs. Ctrl-C stops the following, not the job.</summary>
     internal static async Task<int> FollowAsync(AisleClient client, string job, Screen screen, TimeProvider time, CancellationToken cancellationToken)
     {
-        var run = new RunProgress(job);
+        var run = new RunProgress(job, (await client.JobAsync(job, cancellationToken)).Title);
         var follower = new JobFollower(client, time) { HasAnswered = true, Dropped = e => screen.Say($"{e.What}; waiting for it to come back.") };
         try
         {

@@ -19,7 +19,7 @@ public static class StatusCommand
     {
         var up = status.Nodes.Count(node => node.State == "up");
         screen.WriteLine($"Aisle {status.Version} at {status.Url}");
-        screen.WriteLine($"nodes      {up} of {status.Nodes.Count} up, {status.Nodes.Sum(node => node.Cores)} cores, {Amount.Bytes(status.Nodes.Sum(node => (double)node.FreeBytes))} free");
+        screen.WriteLine($"nodes      {up} of {status.Nodes.Count} up, {status.Nodes.Sum(node => node.Cores)} cores, {Amount.Bytes(status.Nodes.Select(node => node.FreeBytes).DefaultIfEmpty(0).Min())} free on the fullest disk");
         screen.WriteLine($"stored     {Amount.Bytes(status.Nodes.Sum(node => (double)node.StoredBytes))} in {status.Nodes.Sum(node => node.Shards)} shards, copies included");
         screen.WriteLine($"jobs       {status.JobsRunning} running, {status.JobsWaiting} waiting");
         screen.WriteLine($"names      {status.Names}");

@@ -33,7 +33,7 @@ public static class VerifyCommand
 
     private static async Task<VerifyFinishedView> FollowAsync(AisleClient client, VerifyAcceptedView accepted, Screen screen, CancellationToken cancellationToken)
     {
-        var run = new RunProgress(accepted.Job);
+        var run = new RunProgress(accepted.Job, $"verify {accepted.Output}");
         var follower = new JobFollower(client, TimeProvider.System) { HasAnswered = true, Dropped = e => screen.Say($"{e.What}; waiting for it to come back.") };
         var events = follower.FollowAsync(accepted.Job, cancellationToken);
         if (screen.Json)

@@ -4,6 +4,9 @@ namespace Aisle.Quickstart;
 /// <param name="Shown">The path as a user would type it.</param>
 internal sealed record ExampleSpec(string Shown, string Text)
 {
+    /// <summary>What the spec calls itself.</summary>
+    public string Name => Pipelines.PipelineSpec.Parse(Text).Name;
+
     private const string RelativePath = "examples/language-model/train.yaml";
 
     /// <summary>A smaller vocabulary and fewer steps: the same spec, through the same <c>--set</c> that a user has.</summary>

@@ -13,7 +13,7 @@ internal sealed class ProofChapter(Narrator narrator, AisleClient client)
     {
         narrator.Typed($"aisle verify models/quickstart --from-step {trained.KilledAtStep}");
         var accepted = await client.VerifyAsync(new VerifyRequest(trained.Model.ToString(), trained.KilledAtStep, Sample: 1), cancellationToken);
-        var run = new RunProgress(accepted.Job);
+        var run = new RunProgress(accepted.Job, $"verify {accepted.Output}");
         await narrator.FollowAsync(client, accepted.Job, run, seen: null, cancellationToken);
         var finished = VerifyCommand.Compare(accepted, run.Root);
         narrator.Event("verified", new JsonObject

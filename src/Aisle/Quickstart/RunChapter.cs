@@ -26,7 +26,7 @@ internal sealed class RunChapter(Narrator narrator, AisleClient client, ExampleS
         narrator.Typed(Command);
         var start = narrator.Elapsed;
         var job = (await client.RunAsync(Request, cancellationToken)).Job;
-        var run = new RunProgress(job);
+        var run = new RunProgress(job, spec.Name);
         await narrator.FollowAsync(client, job, run, e => WatchAsync(job, e, cancellationToken), cancellationToken);
         if (run.Root.State != "succeeded")
             throw new CheckFailedException($"The run {job} {run.Root.State}{(run.Root.Error is null ? "." : $": {run.Root.Error}")}", "Its log is above; `aisle doctor` looks at this machine.");
@@ -41,7 +41,7 @@ internal sealed class RunChapter(Narrator narrator, AisleClient client, ExampleS
         narrator.Typed(Command);
         var start = narrator.Elapsed;
         var job = (await client.RunAsync(Request, cancellationToken)).Job;
-        var run = new RunProgress(job);
+        var run = new RunProgress(job, spec.Name);
         await narrator.FollowAsync(client, job, run, seen: null, cancellationToken);
         var took = narrator.Elapsed - start;
         if (run.Root.State != "succeeded" || Output(run, "model") != trained.Model)

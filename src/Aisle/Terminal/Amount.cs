@@ -20,11 +20,11 @@ public static class Amount
         return Digits(value, whole: unit == 0 && count == Math.Floor(count)) + s_decimal[unit];
     }
 
-    /// <summary><c>0.34 s</c>, <c>12.1 s</c>, <c>2:05</c>, <c>1:02:03</c>.</summary>
+    /// <summary><c>0.34 s</c>, <c>2.0 s</c>, <c>12.1 s</c>, <c>2:05</c>, <c>1:02:03</c>.</summary>
     public static string Time(TimeSpan time)
     {
         if (time.Ticks < 0) return "0 s";
-        if (time.TotalSeconds < 59.95) return time.TotalSeconds < 9.995 ? $"{time.TotalSeconds:0.##} s" : $"{time.TotalSeconds:0.0} s";
+        if (time.TotalSeconds < 59.95) return time.TotalSeconds < 0.995 ? $"{time.TotalSeconds:0.##} s" : $"{time.TotalSeconds:0.0} s";
         var clock = TimeSpan.FromSeconds(Math.Round(time.TotalSeconds));
         return clock.TotalHours < 1 ? $"{clock.Minutes}:{clock.Seconds:00}" : $"{(long)clock.TotalHours}:{clock.Minutes:00}:{clock.Seconds:00}";
     }

@@ -3,13 +3,13 @@ using Aisle.Api;
 namespace Aisle.Terminal;
 
 /// <summary>What one job's events have said so far.</summary>
-public sealed class JobProgress(string job)
+public sealed class JobProgress(string job, string? title = null)
 {
     private readonly Pace _pace = new();
 
     public string Job { get; } = job;
 
-    public string Title { get; private set; } = job;
+    public string Title { get; private set; } = title ?? job;
 
     /// <summary><c>waiting</c>, <c>running</c>, <c>succeeded</c>, <c>failed</c> or <c>cancelled</c>.</summary>
     public string State { get; private set; } = "waiting";
@@ -66,7 +66,8 @@ public sealed class JobProgress(string job)
         switch (e.Event)
         {
             case "state":
-                ToState(e.State ?? State, at);
+                // A process that has its place is about to run; its other states, such as ready, are not the job's.
+                ToState(e.State == "placed" ? "running" : e.State ?? State, at);
                 break;
             case "progress":
                 ToState("running", at);
@@ -82,6 +83,8 @@ public sealed class JobProgress(string job)
             case "finished":
                 ToState(e.State ?? "succeeded", at);
                 FinishedAt = at;
+                // What the data centre measured, from the first process to the end.
+                if (e.Seconds is { } seconds) StartedAt = at - TimeSpan.FromSeconds(seconds);
                 break;
         }
         Workers = e.Workers ?? Workers;
@@ -91,10 +94,11 @@ public sealed class JobProgress(string job)
         FromCache |= e.FromCache ?? false;
     }
 
+    internal void Start(DateTimeOffset at) => ToState("running", at);
+
     private void ToState(string state, DateTimeOffset at)
     {
         if (state is "running") StartedAt ??= at;
-        // A process has states of its own, such as ready; those are not the job's.
         if (!IsFinished && state is ("waiting" or "running" or "succeeded" or "failed" or "cancelled")) State = state;
     }
 }

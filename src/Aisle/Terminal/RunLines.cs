@@ -11,6 +11,7 @@ public sealed class RunLines(RunProgress run)
     /// <summary>The line for an event that <see cref="RunProgress.Apply"/> has just seen; null where it is not worth one.</summary>
     public string? Line(JobEvent e, JobProgress job, DateTimeOffset now) => e.Event switch
     {
+        "state" when e.Worker is not null => $"{run.ShortTitle(job)}: {e.State}, {Who(e)}",
         "state" when e.State is not ("succeeded" or "failed" or "cancelled") => $"{run.ShortTitle(job)}: {e.State}{(e.Message is null ? "" : $", {e.Message}")}",
         "progress" or "step" => IsDue(job, e.At ?? now) ? $"{run.ShortTitle(job)}: {Measures(job)}" : null,
         _ => Notable(e, job),
@@ -50,7 +51,7 @@ public sealed class RunLines(RunProgress run)
         }
         else if (job.Done is { } done)
         {
-            parts.Add(job.Total is { } total ? $"{Amount.Of(done, null)} of {Amount.Of(total, job.Unit)}" : Amount.Of(done, job.Unit));
+            parts.Add(job.Total is { } total ? $"{Amount.Of(done, job.Unit == "bytes" ? "bytes" : null)} of {Amount.Of(total, job.Unit)}" : Amount.Of(done, job.Unit));
             if (job.PerSecond is { } rate) parts.Add($"{Amount.Of(rate, job.Unit)}/s");
         }
         if (job.TimeLeft is { } left && !job.IsFinished) parts.Add($"{Amount.Time(left)} left");

@@ -8,7 +8,8 @@ public sealed class RunProgress
     private readonly List<JobProgress> _children = [];
     private readonly Dictionary<string, JobProgress> _byJob = [];
 
-    public RunProgress(string job) => _byJob[job] = Root = new JobProgress(job);
+    /// <param name="title">The job's own, until an event tells it.</param>
+    public RunProgress(string job, string? title = null) => _byJob[job] = Root = new JobProgress(job, title);
 
     /// <summary>The job that was asked for.</summary>
     public JobProgress Root { get; }
@@ -29,6 +30,8 @@ public sealed class RunProgress
             _children.Add(job);
         }
         job.Apply(e, e.At ?? now);
+        // A pipeline runs while one of the jobs that it wants does.
+        if (job != Root && job.State == "running") Root.Start(e.At ?? now);
         return job;
     }
 

@@ -46,7 +46,7 @@ public sealed class RunTests : IDisposable
         var typed = await Typed.AtAsync(server, "run", _spec, "-f");
         Assert.Equal(0, typed.Exit);
         Assert.Equal($"model  {Digest.Of("model")}\n", typed.Output);
-        Assert.Contains("extract: succeeded in 2 s, 10 in = 7 out + 2 filtered + 1 dead", typed.Error);
+        Assert.Contains("extract: succeeded in 2.0 s, 10 in = 7 out + 2 filtered + 1 dead", typed.Error);
         Assert.Contains("clean: known result, no work", typed.Error);
         Assert.Contains("train: step 1/2  loss 6.250  34.1k tokens/s  3 workers", typed.Error);
         Assert.Contains("train: lost worker w2 on node-2 (pid 4242) at step 1", typed.Error);

@@ -9,7 +9,7 @@ public sealed class StatusTests
         server.Nodes = [FakeDataCentre.Node("node-1"), FakeDataCentre.Node("node-2", "down")];
         var typed = await Typed.AtAsync(server, "status");
         Assert.Equal(0, typed.Exit);
-        Assert.Contains("1 of 2 up, 4 cores, 2.0 GiB free", typed.Output);
+        Assert.Contains("1 of 2 up, 4 cores, 1.0 GiB free", typed.Output);
         Assert.Equal(7, (await Typed.AtAsync(server, "status", "--json")).Json.GetProperty("ledgerRevision").GetInt64());
     }
 

@@ -16,8 +16,8 @@ public sealed class TreeTests
         foreach (var e in RunTests.Story("succeeded")[..^2]) run.Apply(e, DateTimeOffset.UnixEpoch);
         Assert.Equal(
             """
-            ▸ language-model  4 s
-            ├── ✓ extract  2 s  10 in = 7 out + 2 filtered + 1 dead
+            ▸ language-model  4.0 s
+            ├── ✓ extract  2.0 s  10 in = 7 out + 2 filtered + 1 dead
             ├── ✓ clean    known result, no work
             └── ▸ train    ━━━━━━━━━━━━━━━━ 100%  step 2/2  loss 6.000  30.0k tokens/s  2 workers  0 s left
             """, Text(RunTree.Draw(run, DateTimeOffset.UnixEpoch.AddSeconds(4))));
