@@ -17,6 +17,7 @@ public sealed class QuickstartScenario
         };
         foreach (var argument in (string[])["quickstart", "--quick", "--json"]) info.ArgumentList.Add(argument);
         info.Environment["AISLE_HOME"] = Path.Combine(root, "home");
+        info.Environment["TMPDIR"] = root;
         using var process = Process.Start(info)!;
         var talk = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         var output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
