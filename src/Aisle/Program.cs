@@ -1,8 +1,6 @@
 using System.CommandLine;
 using Aisle.Commands;
-#if WHOLE
 using Aisle.Quickstart;
-#endif
 
 return await CommandLine.RunAsync(Commands(), args);
 
@@ -11,12 +9,10 @@ internal static partial class Program
 {
     internal static Command[] Commands() =>
     [
-#if WHOLE
         QuickstartCommand.Create(),
         UpCommand.Create(),
         NodeCommand.Create(),
         JobCommand.Create(),
-#endif
         StatusCommand.Create(),
         NodesCommand.Create(),
         JobsCommand.Create(),

@@ -54,12 +54,11 @@ public sealed class NativeTorchTests
     }
 
     [Fact]
-    public void The_portable_class_computes_in_another_process_under_its_own_fingerprint()
+    public void Each_choice_of_who_computes_has_its_own_fingerprint_and_exact_is_the_default()
     {
-        var fast = InAnotherProcess("fingerprint", (ArithmeticChoices.Variable, "fast"));
-        var portable = InAnotherProcess("fingerprint", (ArithmeticChoices.Variable, "portable"));
-        Assert.Equal(NumericClass.OfThisMachine().Fingerprint, fast);
-        Assert.NotEqual(fast, portable);
+        string[] fingerprints = [.. new[] { "exact", "libtorch", "libtorch-avx2" }.Select(choice => InAnotherProcess("fingerprint", (ArithmeticChoices.Variable, choice)))];
+        Assert.Equal(3, fingerprints.Distinct().Count());
+        Assert.Equal(fingerprints[0], InAnotherProcess("fingerprint", (ArithmeticChoices.Variable, "")));
         Assert.Contains("AISLE-5006", InAnotherProcess("fingerprint", (ArithmeticChoices.Variable, "turbo")));
     }
 

@@ -5,7 +5,7 @@ internal static class Small
 {
     public static LanguageModelConfig Config { get; } = new() { VocabularySize = 50, Layers = 2, Width = 32, Heads = 4, FeedForward = 48, ContextTokens = 24 };
 
-    public static LanguageModel Model(ulong seed = 1, LanguageModelConfig? config = null, ArithmeticChoice choice = ArithmeticChoice.Fast)
+    public static LanguageModel Model(ulong seed = 1, LanguageModelConfig? config = null, ArithmeticChoice choice = ArithmeticChoice.LibTorch)
     {
         var model = new LanguageModel(config ?? Config, choice);
         model.Initialize(seed);

@@ -21,7 +21,7 @@ public static class NativeTorch
         {
             if (_loaded) return;
             var files = NativeFiles.Find();
-            NativeSettings.Apply(ArithmeticChoices.OfThisProcess() == ArithmeticChoice.Portable, Processor.IsIntel);
+            NativeSettings.Apply(ArithmeticChoices.OfThisProcess() == ArithmeticChoice.LibTorchAvx2, Processor.IsIntel);
             _shim = LoadLibraries(files, log ?? Console.Error.WriteLine);
             AssemblyLoadContext.Default.ResolvingUnmanagedDll += Resolve;
             torch.InitializeDeviceType(DeviceType.CPU);

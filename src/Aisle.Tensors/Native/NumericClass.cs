@@ -38,7 +38,7 @@ public sealed partial record NumericClass
         var choice = ArithmeticChoices.OfThisProcess();
         if (choice == ArithmeticChoice.Exact) return new NumericClass("exact", [$"exact={ExactVersion}"]);   // nothing of the machine decides
         var files = NativeFiles.Find();
-        var portable = choice == ArithmeticChoice.Portable;
+        var portable = choice == ArithmeticChoice.LibTorchAvx2;
         var capability = portable && Processor.Capability == "avx512" ? "avx2" : Processor.Capability;
         List<string> facts =
         [

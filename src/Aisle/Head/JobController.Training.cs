@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using Aisle.Artifacts;
 using Aisle.Ledger;
 using Aisle.Training;
+using Aisle.Training.LanguageModels;
 
 namespace Aisle.Head;
 
@@ -23,7 +24,7 @@ internal sealed partial class JobController
             try
             {
                 var recipe = TrainingRecipe.FromParameters(TrainingResume.RecipeOf(spec), spec.Seed);
-                _training[job.Id] = TrainingRun.Start(job, recipe, LanguageModelTraining.ConfigOf(recipe, tokens), from, events, time, Wake);
+                _training[job.Id] = TrainingRun.Start(job, recipe, (int)LanguageModelTraining.ConfigOf(recipe, tokens).ParameterCount, from, events, time, Wake);
             }
             catch (AisleException e)
             {

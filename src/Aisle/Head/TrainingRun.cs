@@ -61,7 +61,7 @@ internal sealed class TrainingRun : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _coordinator.DisposeAsync();
-        await Outcome.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await ((Task)Outcome).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private async Task<TrainingOutcome> WaitAsync()

@@ -1,5 +1,5 @@
 using Aisle.Artifacts;
-using Aisle.Training;
+using Aisle.Training.Checkpoints;
 
 namespace Aisle.Work;
 

@@ -4,8 +4,7 @@ using Aisle.Artifacts;
 using Aisle.Jobs;
 using Aisle.Ledger;
 using Aisle.Pipelines;
-using Aisle.Tensors;
-using Aisle.Training;
+using Aisle.Training.LanguageModels;
 
 namespace Aisle.Work;
 
@@ -45,8 +44,7 @@ internal static class TaskWork
 
     private static async Task<RecordCounts?> EvaluateAsync(string model, string tokens, string output, CancellationToken cancellationToken)
     {
-        NativeTorch.Load();
-        var evaluation = await LanguageModelEvaluation.RunAsync(model, tokens, new SteadyProgress(), cancellationToken);
+        var evaluation = await LanguageModelEvaluation.RunAsync(model, tokens, new SteadyProgress().Of<(long Done, long Total)>(at => (at.Done, at.Total), "windows"), cancellationToken);
         await File.WriteAllBytesAsync(Path.Combine(output, "evaluation.json"), evaluation.ToJson(), cancellationToken);
         JobProcess.Log($"{evaluation.BitsPerByte:F4} bits per byte on {evaluation.Bytes:N0} bytes of held-out text ({evaluation.LossPerToken:F4} nats a token, {evaluation.Tokens:N0} tokens)");
         return null;

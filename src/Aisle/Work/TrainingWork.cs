@@ -2,7 +2,9 @@ using System.Net;
 using Aisle.Api;
 using Aisle.Head;
 using Aisle.Jobs;
+using Aisle.Tensors;
 using Aisle.Training;
+using Aisle.Training.LanguageModels;
 
 namespace Aisle.Work;
 
@@ -16,11 +18,13 @@ internal static class TrainingWork
         {
             Name = start.Order.Process,
             Coordinator = IPEndPoint.Parse(start.Order.Coordinator!),
-            Secret = start.Order.Secret!,
+            Secret = Convert.FromHexString(start.Order.Secret!),
             Recipe = TrainingRecipe.FromParameters(TrainingResume.RecipeOf(spec), spec.Seed),
-            TokensFolder = tokens,
-            Checkpoints = new ArtifactCheckpoints(client.Artifacts),
+            Model = recipe => new LanguageModelTraining(recipe, tokens),
+            NumericClass = NumericClass.OfThisMachine().Fingerprint,
+            Store = new ArtifactCheckpoints(client.Artifacts),
             ScratchFolder = start.Scratch,
+            Log = JobProcess.Log,
         }, cancellationToken);
     }
 }
