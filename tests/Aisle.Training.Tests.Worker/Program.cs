@@ -9,7 +9,7 @@ var (name, coordinator, secret, folder) = (args[0], args[1], args[2], args[3]);
 var recipe = TrainingRecipe.FromParameters(args[4..].ToDictionary(parameter => parameter.Split('=')[0], parameter => parameter.Split('=')[1]), seed: 5);
 try
 {
-    var outcome = await Worker.RunAsync(
+    await Worker.RunAsync(
         new WorkerOptions
         {
             Name = name,
@@ -23,7 +23,6 @@ try
             Log = Console.Error.WriteLine,
         },
         CancellationToken.None);
-    Console.WriteLine($"{outcome.Step} {outcome.WeightsHash:x16} {outcome.SlicesComputed}");
     return 0;
 }
 catch (AisleException e)
