@@ -19,7 +19,7 @@ internal sealed class ClosingTable(Narrator narrator, PutResult put, Trained tra
         narrator.Show(LineageTree.Draw(lineage));
         narrator.Fact("");
         narrator.Fact("In short", new Style(decoration: Decoration.Bold));
-        narrator.Show(Table(status));
+        Sum(status);
     }
 
     /// <summary>For programs: the contract's fields and more.</summary>
@@ -44,21 +44,20 @@ internal sealed class ClosingTable(Narrator narrator, PutResult put, Trained tra
     // The run's own measure; the time to the next step where it gave none.
     private double? RecoverySeconds => trained.Steps.RecoverySeconds ?? trained.Steps.NextStepSeconds;
 
-    private Grid Table(StatusView status)
+    private void Sum(StatusView status)
     {
-        var grid = new Grid().AddColumn(new GridColumn { NoWrap = true, Padding = new Padding(0, 0, 2, 0) }).AddColumn(new GridColumn { Padding = new Padding(0) });
         Row("model", trained.Model.ToString());
-        Row("re-executed", $"{proof.Reexecuted}  steps {proof.FromStep} to {proof.ToStep}, equal");
+        Row("re-executed", proof.Reexecuted.ToString()!);
+        Row("", $"steps {proof.FromStep} to {proof.ToStep} again on one worker: equal");
         Row("quality", $"{bitsPerByte:0.000} bits per byte on held-out text");
         Row("text", $"{Amount.Bytes(put.Bytes)} put, {Amount.Bytes(put.StoredBytes)} stored after deduplication, {put.Copies} copies");
-        Row("stored in all", $"{Amount.Bytes(status.Nodes.Sum(node => (double)node.StoredBytes))} on {status.Nodes.Count} nodes, copies included");
-        if (trained.Steps.TokensPerSecond is { } tokens) Row("training", $"{Amount.Count(Math.Round(tokens))} tokens/s, {trained.Steps.Steps} steps, 0 lost");
+        Row("stored in all", $"{Amount.Bytes(status.Nodes.Sum(node => (double)node.StoredBytes))} on {status.Nodes.Count} nodes, copies and checkpoints included");
+        if (trained.Steps.TokensPerSecond is { } tokens) Row("training", $"{Amount.Count(Math.Round(tokens))} tokens/s, {trained.Steps.Steps} steps, {trained.Steps.Lost} lost");
         if (RecoverySeconds is { } seconds) Row("recovery", $"{Amount.Time(TimeSpan.FromSeconds(seconds))} from the lost worker to the finished step");
-        if (peakBytes > 0) Row("memory", $"{Amount.Bytes(peakBytes)} at most, in {mostProcesses} processes");
-        foreach (var (title, took) in narrator.Chapters) Row("", $"{Amount.Time(took),8}  {title}");
-        Row("time", $"{Amount.Time(narrator.Elapsed),8}  in all");
-        return grid;
+        if (peakBytes > 0) Row("memory", $"{Amount.Bytes(peakBytes)} at most, {mostProcesses} processes together");
+        foreach (var (title, took) in narrator.Chapters) Row(narrator.Chapters[0].Title == title ? "time" : "", $"{Amount.Time(took),-7} {title}");
+        Row("", $"{Amount.Time(narrator.Elapsed),-7} in all");
 
-        void Row(string what, string value) => grid.AddRow(new Text(what, new Style(Color.Grey)), new Text(value));
+        void Row(string what, string value) => narrator.Show(new Paragraph().Append(what.PadRight(15), new Style(Color.Grey)).Append(value));
     }
 }

@@ -49,8 +49,7 @@ internal sealed class Narrator(Screen screen, TimeProvider time)
 
     public void Show(IRenderable part)
     {
-        if (!screen.Json) screen.Out.Write(new Padder(part, new Padding(Indent, 0, 0, 0)));
-        if (!screen.Json && part is Text or Markup or Paragraph) screen.Out.WriteLine();
+        if (!screen.Json) screen.Out.Write(new Indented(part, Indent));
     }
 
     /// <summary>Part of a line, seen at once.</summary>
@@ -74,7 +73,7 @@ internal sealed class Narrator(Screen screen, TimeProvider time)
         var events = new JobFollower(client, time) { HasAnswered = true, Dropped = e => Fact($"{e.What}; waiting for it to come back.") }.FollowAsync(job, cancellationToken);
         if (!screen.Json)
         {
-            await new RunView(screen.Out, run, time) { ShowLog = false, Indent = Indent }.ShowAsync(events, seen, cancellationToken);
+            await new RunView(screen.Out, run, time) { IsBrief = true, Indent = Indent }.ShowAsync(events, seen, cancellationToken);
             return;
         }
         await foreach (var e in events)

@@ -14,7 +14,7 @@ internal sealed record Trained(string Job, Digest Model, Digest Evaluation, Step
 internal sealed class RunChapter(Narrator narrator, AisleClient client, ExampleSpec spec, QuickstartOptions options, TimeProvider time)
 {
     /// <summary>Share of the steps after which the worker is killed: late enough to hurt, early enough to see its replacement work.</summary>
-    private const double KillAt = 0.6;
+    private const double KillAt = 0.5;
 
     private readonly StepRecord _steps = new();
     private long? _killedAtStep;

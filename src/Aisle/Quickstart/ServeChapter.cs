@@ -12,7 +12,7 @@ internal sealed class ServeChapter(Narrator narrator, AisleClient client)
     public const string Endpoint = "quickstart";
     private const string Model = "models/quickstart";
     private const int MaxTokens = 40;
-    private const double Temperature = 0.7;
+    private const double Temperature = 0.5;
 
     /// <returns>Bits per byte on held-out text.</returns>
     public async Task<double> TellAsync(Trained trained, CancellationToken cancellationToken)
@@ -27,9 +27,9 @@ internal sealed class ServeChapter(Narrator narrator, AisleClient client)
         narrator.Fact($"{Model} ({named.Digest.Short}) answers at {endpoint.Url}");
         narrator.Event("deployed", new JsonObject { ["endpoint"] = Endpoint, ["url"] = endpoint.Url, ["model"] = named.Digest.ToString(), ["bitsPerByte"] = bits });
 
-        await AnswerAsync("Initializes a new instance of the", (await Completions.CompleteAsync(client, Endpoint, "Initializes a new instance of the", MaxTokens, Temperature, cancellationToken)).Text);
+        Answer("Initializes a new instance of the", (await Completions.CompleteAsync(client, Endpoint, "Initializes a new instance of the", MaxTokens, Temperature, cancellationToken)).Text);
         await StreamAsync("Gets or sets the", cancellationToken);
-        await AnswerAsync("What does the method return?", (await Completions.ChatAsync(client, Endpoint, "What does the method return?", MaxTokens, Temperature, cancellationToken)).Text, "chat");
+        Answer("Returns true if the", (await Completions.ChatAsync(client, Endpoint, "Returns true if the", MaxTokens, Temperature, cancellationToken)).Text, "chat");
         return bits;
     }
 
@@ -59,12 +59,11 @@ internal sealed class ServeChapter(Narrator narrator, AisleClient client)
         Told(prompt, text, "stream");
     }
 
-    private Task AnswerAsync(string prompt, string answer, string way = "completion")
+    private void Answer(string prompt, string answer, string way = "completion")
     {
         narrator.Write("   " + prompt, new Style(decoration: Decoration.Bold));
         narrator.Write((way == "chat" ? " " : "") + OneLine(answer) + "\n");
         Told(prompt, answer, way);
-        return Task.CompletedTask;
     }
 
     private void Told(string prompt, string answer, string way)

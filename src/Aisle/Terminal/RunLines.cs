@@ -54,7 +54,7 @@ public sealed class RunLines(RunProgress run)
             parts.Add(job.Total is { } total ? $"{Amount.Of(done, job.Unit == "bytes" ? "bytes" : null)} of {Amount.Of(total, job.Unit)}" : Amount.Of(done, job.Unit));
             if (job.PerSecond is { } rate) parts.Add($"{Amount.Of(rate, job.Unit)}/s");
         }
-        if (job.TimeLeft is { } left && !job.IsFinished) parts.Add($"{Amount.Time(left)} left");
+        if (job.TimeLeft is { } left && !job.IsFinished && job.Share is not >= 1) parts.Add($"{Amount.Time(left)} left");
         return string.Join("  ", parts);
     }
 

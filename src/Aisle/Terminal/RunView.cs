@@ -9,8 +9,8 @@ public sealed class RunView(IAnsiConsole console, RunProgress run, TimeProvider 
     private static readonly TimeSpan s_beat = TimeSpan.FromMilliseconds(125);
     private readonly RunLines _lines = new(run);
 
-    /// <summary>Log lines are shown too.</summary>
-    public bool ShowLog { get; init; } = true;
+    /// <summary>No log lines, placements and checkpoints.</summary>
+    public bool IsBrief { get; init; }
 
     /// <summary>Columns to the left of everything shown.</summary>
     public int Indent { get; init; }
@@ -24,7 +24,7 @@ public sealed class RunView(IAnsiConsole console, RunProgress run, TimeProvider 
             await foreach (var e in events.WithCancellation(cancellationToken))
             {
                 var line = await HeardAsync(e, seen, live: false);
-                if (line is not null) console.WriteLine(Indented(line));
+                if (line is not null) console.WriteLine(ToTheRight(line));
             }
             return;
         }
@@ -43,7 +43,7 @@ public sealed class RunView(IAnsiConsole console, RunProgress run, TimeProvider 
             {
                 if (!await next) break;
                 var line = await HeardAsync(enumerator.Current, seen, live: true);
-                if (line is not null) console.MarkupLineInterpolated($"[grey]{Indented(line)}[/]");
+                if (line is not null) console.MarkupLineInterpolated($"[grey]{ToTheRight(line)}[/]");
                 next = enumerator.MoveNextAsync().AsTask();
             }
             // Events may come by the hundred: draw at the pace of the eye.
@@ -54,15 +54,15 @@ public sealed class RunView(IAnsiConsole console, RunProgress run, TimeProvider 
         live.UpdateTarget(Draw());
     }
 
-    private Padder Draw() => new(RunTree.Draw(run, time.GetUtcNow()), new Padding(Indent, 0, 0, 0));
+    private Indented Draw() => new(RunTree.Draw(run, time.GetUtcNow()), Indent);
 
-    private string Indented(string line) => new string(' ', Indent) + line;
+    private string ToTheRight(string line) => new string(' ', Indent) + line;
 
     private async Task<string?> HeardAsync(JobEvent e, Func<JobEvent, Task>? seen, bool live)
     {
         var job = run.Apply(e, time.GetUtcNow());
         if (seen is not null) await seen(e);
-        if (e.Event == "log" && !ShowLog) return null;
+        if (IsBrief && (e.Event is "log" or "checkpoint" || (e.Event == "state" && e.Worker is not null))) return null;
         // The tree tells ends and progress by itself; what passes is told in lines above it.
         return !live ? _lines.Line(e, job, time.GetUtcNow()) : e.Event is "finished" or "checkpoint" ? null : _lines.Notable(e, job);
     }

@@ -19,7 +19,7 @@ public sealed class TreeTests
             ▸ language-model  4.0 s
             ├── ✓ extract  2.0 s  10 in = 7 out + 2 filtered + 1 dead
             ├── ✓ clean    known result, no work
-            └── ▸ train    ━━━━━━━━━━━━━━━━ 100%  step 2/2  loss 6.000  30.0k tokens/s  2 workers  0 s left
+            └── ▸ train    ━━━━━━━━━━━━━━━━ 100%  step 2/2  loss 6.000  30.0k tokens/s  2 workers
             """, Text(RunTree.Draw(run, DateTimeOffset.UnixEpoch.AddSeconds(4))));
     }
 
