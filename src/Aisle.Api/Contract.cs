@@ -160,6 +160,7 @@ public sealed record JobEvent
 
     public string? Title { get; init; }
 
+    /// <summary>When the first node recorded it; strictly later than the event before.</summary>
     public DateTimeOffset? At { get; init; }
 
     public string? State { get; init; }

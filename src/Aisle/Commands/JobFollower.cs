@@ -4,7 +4,7 @@ using Aisle.Api;
 
 namespace Aisle.Commands;
 
-/// <summary>A job's events, each once, across dropped connections: the server tells them from the first again, and those already seen are skipped by count.</summary>
+/// <summary>A job's events, each once, across dropped connections: the server tells again those it still has, and what is not later than the last one seen is skipped.</summary>
 public sealed class JobFollower(AisleClient client, TimeProvider time)
 {
     /// <summary>Silence of the server after which following is given up.</summary>
@@ -20,13 +20,13 @@ public sealed class JobFollower(AisleClient client, TimeProvider time)
     /// <exception cref="ServerUnreachableException">Nothing answered at the first try (unless <see cref="HasAnswered"/>), or for <see cref="Patience"/> after a drop.</exception>
     public async IAsyncEnumerable<JobEvent> FollowAsync(string job, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        var seen = 0L;
+        DateTimeOffset? seen = null;
         long? droppedAt = null;
         var pause = TimeSpan.FromMilliseconds(200);
         while (true)
         {
             AisleException? drop = null;
-            var count = 0L;
+            var alreadySeen = seen;
             await using var events = client.EventsAsync(job, follow: true, cancellationToken).GetAsyncEnumerator(cancellationToken);
             while (true)
             {
@@ -34,17 +34,19 @@ public sealed class JobFollower(AisleClient client, TimeProvider time)
                 {
                     if (!await events.MoveNextAsync()) break;
                 }
-                catch (AisleException e) when (IsDrop(e) && (HasAnswered || seen > 0 || droppedAt is not null))
+                catch (AisleException e) when (IsDrop(e) && (HasAnswered || seen is not null || droppedAt is not null))
                 {
                     drop = e;
                     break;
                 }
-                if (++count <= seen) continue;
-                seen = count;
+                // The end is told whatever its time: after a restart it is made up from what the ledger says.
+                var isEnd = events.Current.Event == "finished" && events.Current.Job == job;
+                if (!isEnd && events.Current.At <= alreadySeen) continue;
+                seen = events.Current.At ?? seen;
                 droppedAt = null;
                 pause = TimeSpan.FromMilliseconds(200);
                 yield return events.Current;
-                if (events.Current.Event == "finished" && events.Current.Job == job) yield break;
+                if (isEnd) yield break;
             }
             if (droppedAt is null)
             {

@@ -100,13 +100,13 @@ internal sealed partial class JobController(
             switch (message.Type)
             {
                 case "log":
-                    events.Add(job, Event(job, "log") with { At = report.At, Worker = report.Process, Message = message.Text });
+                    events.Add(job, Event(job, "log") with { Worker = report.Process, Message = message.Text });
                     break;
                 case "progress":
-                    events.Add(job, Event(job, "progress") with { At = report.At, Worker = report.Process, Done = message.Done, Total = message.Total, Unit = message.Unit });
+                    events.Add(job, Event(job, "progress") with { Worker = report.Process, Done = message.Done, Total = message.Total, Unit = message.Unit });
                     break;
                 case "ready":
-                    events.Add(job, Event(job, "state") with { At = report.At, Worker = report.Process, State = "ready" });
+                    events.Add(job, Event(job, "state") with { Worker = report.Process, State = "ready" });
                     break;
                 case "result" when !job.IsFinished:
                     await FinishTaskAsync(job, message, cancellationToken);

@@ -17,14 +17,22 @@ internal sealed class JobEvents(TimeProvider time)
     /// <summary>Logs kept in memory.</summary>
     private const int MostLogs = 256;
 
+    private readonly Lock _stamping = new();
+    private DateTimeOffset _lastStamp;   // guarded by _stamping
     private readonly ConcurrentDictionary<JobId, Log> _logs = new();
 
     /// <summary>Records an event of a job, for its own watchers and for those of the pipeline that wants it.</summary>
     public void Add(Job job, JobEvent e)
     {
-        e = e with { At = e.At ?? time.GetUtcNow(), Title = job.Title };
-        LogOf(job.Id).Add(e);
-        if (job.Parent is { } parent) LogOf(parent).Add(e);
+        lock (_stamping)
+        {
+            // Strictly later than the one before, across restarts too: a watcher that comes back goes on after the last one it saw.
+            var now = time.GetUtcNow();
+            _lastStamp = now > _lastStamp ? now : _lastStamp.AddTicks(1);
+            e = e with { At = _lastStamp, Title = job.Title };
+            LogOf(job.Id).Add(e);
+            if (job.Parent is { } parent) LogOf(parent).Add(e);
+        }
     }
 
     /// <summary>The newest event that reports an optimiser step, or null.</summary>
