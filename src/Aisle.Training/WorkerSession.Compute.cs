@@ -95,6 +95,7 @@ internal sealed partial class WorkerSession
         var slices = _exchange.SlicesOf(step, unit);
         var sum = _exchange.RentSum();
         var note = default(ShardNote);
+        var isFirst = true;
         foreach (var slice in slices.Slices())
         {
             if (IsVoid())
@@ -103,7 +104,8 @@ internal sealed partial class WorkerSession
                 return;
             }
             var loss = _model.ComputeSlice(step, slice);
-            var fits = FixedPoint.Accumulate(_model.Gradients, sum.Span, _recipe.SumFractionBits);
+            var fits = FixedPoint.Accumulate(_model.Gradients, sum.Span, _recipe.SumFractionBits, isFirst);
+            isFirst = false;
             var rounded = FixedPoint.Round(loss.Sum, LossFractionBits);
             note = note.Plus(new ShardNote(rounded ?? 0, !fits || rounded is null));
             Interlocked.Increment(ref _slicesComputed);

@@ -56,7 +56,7 @@ public sealed class GradientExchange : IDisposable
         ArgumentOutOfRangeException.ThrowIfNotEqual(values.Length, _grid.Elements);
         var plan = _plan ?? throw new InvalidOperationException("Connect first.");
         var sum = _exchange.RentSum();
-        var fits = FixedPoint.Accumulate(values, sum.Span, _fractionBits);
+        var fits = FixedPoint.Accumulate(values, sum.Span, _fractionBits, isFirst: true);
         _exchange.Planned(plan with { Step = _step, Epoch = _step + 1 });
         _exchange.UnitComputed(_step, _rank, new UnitSum(plan.Units[_rank].Slices, sum, new ShardNote(0, !fits)));
         _owner.WaitForApply();

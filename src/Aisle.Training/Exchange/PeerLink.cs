@@ -28,6 +28,7 @@ internal enum ParcelKind
 /// </summary>
 internal sealed class PeerLink : IDisposable
 {
+    private const int AimedSendBytes = 256 << 10; // small frames travel together: a send and a wake-up cost more than their bytes
     private static readonly TimeSpan s_longestPause = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_giveUpAfter = TimeSpan.FromSeconds(2);
     private readonly Member _peer;
@@ -43,12 +44,13 @@ internal sealed class PeerLink : IDisposable
     private Connection? _connection;
     private bool _broken;
     private bool _closed;
+    private int _filled; // bytes of _frame that wait to be sent; the link's thread alone
 
     public PeerLink(MemberId self, Member peer, ReadOnlySpan<byte> secret, ShardGrid grid, PeerLinkEvents events, TimeProvider time)
     {
         (_self, _peer, _grid, _events, _time) = (self, peer, grid, events, time);
         _secret = secret.ToArray();
-        _frame = new byte[Frame.HeaderBytes + Math.Max(StateFrame.MaxBodyBytes, ContributionFrame.MaxBodyBytes(grid.ShardElements))];
+        _frame = new byte[AimedSendBytes + Frame.HeaderBytes + Math.Max(StateFrame.MaxBodyBytes, ContributionFrame.MaxBodyBytes(grid.ShardElements))];
         _thread = new Thread(Run) { IsBackground = true, Name = $"to {peer.Name}" };
         _thread.Start();
     }
@@ -145,54 +147,79 @@ internal sealed class PeerLink : IDisposable
 
     private void SendUntilBroken(Connection connection)
     {
-        while (true)
+        _filled = 0;
+        try
         {
-            Parcel parcel;
-            lock (_gate)
+            while (Next(connection) is { } parcel)
             {
-                while (_queue.Count == 0 && !_broken && !_closed) Monitor.Wait(_gate);
-                if (_broken || _closed) return;
-                parcel = _queue.Dequeue();
+                try
+                {
+                    Write(connection, parcel);
+                }
+                finally
+                {
+                    parcel.Done();
+                }
             }
-            try
-            {
-                SendParcel(connection, parcel);
-            }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
-            {
-                return;
-            }
-            finally
-            {
-                parcel.Done();
-            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The caller connects again.
         }
     }
 
-    private void SendParcel(Connection connection, Parcel parcel)
+    /// <summary>The next parcel; what has been written goes out before this waits for one. Null when the connection is of no more use.</summary>
+    private Parcel? Next(Connection connection)
     {
-        var body = _frame.AsSpan(Frame.HeaderBytes);
+        lock (_gate)
+        {
+            if (_broken || _closed) return null;
+            if (_queue.TryDequeue(out var parcel)) return parcel;
+        }
+        Flush(connection);
+        lock (_gate)
+        {
+            while (_queue.Count == 0 && !_broken && !_closed) Monitor.Wait(_gate);
+            return _broken || _closed ? null : _queue.Dequeue();
+        }
+    }
+
+    private void Write(Connection connection, Parcel parcel)
+    {
         var (offset, length) = parcel.Kind == ParcelKind.State ? default : (_grid.Offset(parcel.Shard), _grid.Length(parcel.Shard));
         switch (parcel.Kind)
         {
             case ParcelKind.Contribution:
                 var unit = parcel.Unit!;
-                Send(FrameKind.Contribution, ContributionFrame.Write(body, parcel.Step, parcel.Shard, unit.Note, unit.Slices, unit.Sum.Span.Slice(offset, length)));
+                Finish(FrameKind.Contribution, ContributionFrame.Write(Body(), parcel.Step, parcel.Shard, unit.Note, unit.Slices, unit.Sum.Span.Slice(offset, length)));
                 break;
             case ParcelKind.Reduced:
-                Send(FrameKind.Reduced, ReducedFrame.Write(body, parcel.Step, parcel.Shard, parcel.Note, parcel.Values!.Span.Slice(offset, length)));
+                Finish(FrameKind.Reduced, ReducedFrame.Write(Body(), parcel.Step, parcel.Shard, parcel.Note, parcel.Values!.Span.Slice(offset, length)));
                 break;
             case ParcelKind.State:
                 var state = parcel.Values!.Span;
                 for (var start = 0; start < state.Length; start += StateFrame.MaxElements)
                 {
                     var piece = state.Slice(start, Math.Min(StateFrame.MaxElements, state.Length - start));
-                    Send(FrameKind.State, StateFrame.Write(body, parcel.Step, start, parcel.Powers, piece));
+                    Finish(FrameKind.State, StateFrame.Write(Body(), parcel.Step, start, parcel.Powers, piece));
                 }
                 break;
         }
 
-        void Send(FrameKind kind, int bodyBytes) => connection.SendSealed(_frame.AsSpan(0, Frame.HeaderBytes + bodyBytes), kind);
+        Span<byte> Body() => _frame.AsSpan(_filled + Frame.HeaderBytes);
+
+        void Finish(FrameKind kind, int bodyBytes)
+        {
+            Frame.Seal(_frame.AsSpan(_filled, Frame.HeaderBytes + bodyBytes), kind);
+            _filled += Frame.HeaderBytes + bodyBytes;
+            if (_filled >= AimedSendBytes) Flush(connection);
+        }
+    }
+
+    private void Flush(Connection connection)
+    {
+        if (_filled > 0) connection.SendSealed(_frame.AsSpan(0, _filled));
+        _filled = 0;
     }
 
     private void Empty()

@@ -87,13 +87,8 @@ internal sealed partial class ShardExchange : IDisposable
 
     public void SaveAnnounced(long step) => Follow(rules => rules.SaveAnnounced(step));
 
-    /// <summary>A cleared sum to add a unit's slices to; goes back in with <see cref="UnitComputed"/> or <see cref="SharedBuffer{T}.Release"/>.</summary>
-    public SharedBuffer<long> RentSum()
-    {
-        var sum = _unitPool.Rent();
-        sum.Span.Clear();
-        return sum;
-    }
+    /// <summary>A sum to add a unit's slices to, not cleared; goes back in with <see cref="UnitComputed"/> or <see cref="SharedBuffer{T}.Release"/>.</summary>
+    public SharedBuffer<long> RentSum() => _unitPool.Rent();
 
     public SliceSet SlicesOf(long step, int unit)
     {

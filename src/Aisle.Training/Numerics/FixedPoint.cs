@@ -19,7 +19,8 @@ public static class FixedPoint
 
     /// <summary>Adds the rounded gradient to <paramref name="sum"/>, element by element.</summary>
     /// <returns>False when an element was NaN, infinite or too large: it added nothing, and the step must be skipped by everyone.</returns>
-    public static bool Accumulate(ReadOnlySpan<float> gradient, Span<long> sum, int fractionBits)
+    /// <param name="isFirst">Whether <paramref name="sum"/> begins with this gradient, whatever stood there: spares clearing it.</param>
+    public static bool Accumulate(ReadOnlySpan<float> gradient, Span<long> sum, int fractionBits, bool isFirst = false)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(sum.Length, gradient.Length);
         var scale = PowerOfTwo(fractionBits);
@@ -31,20 +32,25 @@ public static class FixedPoint
         foreach (var vector in vectors)
         {
             var (lower, upper) = Vector256.Widen(vector);
-            Add(lower * scales, ref target, at, ref inRange);
-            Add(upper * scales, ref target, at + 4, ref inRange);
+            Add(lower * scales, ref target, at, isFirst, ref inRange);
+            Add(upper * scales, ref target, at + 4, isFirst, ref inRange);
             at += 8;
         }
         var allInRange = inRange.AsUInt64() == Vector256<ulong>.AllBitsSet;
-        for (var i = vectors.Length * Vector256<float>.Count; i < gradient.Length; i++) allInRange &= AccumulateOne(gradient[i], ref sum[i], scale);
+        for (var i = vectors.Length * Vector256<float>.Count; i < gradient.Length; i++)
+        {
+            if (isFirst) sum[i] = 0;
+            allInRange &= AccumulateOne(gradient[i], ref sum[i], scale);
+        }
         return allInRange;
 
-        static void Add(Vector256<double> scaled, ref long target, nuint at, ref Vector256<double> inRange)
+        static void Add(Vector256<double> scaled, ref long target, nuint at, bool isFirst, ref Vector256<double> inRange)
         {
             var fits = Vector256.LessThan(Vector256.Abs(scaled), Vector256.Create(Limit));
             inRange &= fits;
             var rounded = (scaled + Vector256.Create(Magic)).AsInt64() - Vector256.Create(MagicBits);
-            (Vector256.LoadUnsafe(ref target, at) + (rounded & fits.AsInt64())).StoreUnsafe(ref target, at);
+            var before = isFirst ? Vector256<long>.Zero : Vector256.LoadUnsafe(ref target, at);
+            (before + (rounded & fits.AsInt64())).StoreUnsafe(ref target, at);
         }
     }
 

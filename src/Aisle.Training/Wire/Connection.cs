@@ -75,16 +75,15 @@ internal sealed class Connection : IDisposable
             var bytes = Frame.HeaderBytes + body.Length;
             if (_frame.Length < bytes) _frame = new byte[bytes];
             body.CopyTo(_frame.AsSpan(Frame.HeaderBytes));
-            SendSealed(_frame.AsSpan(0, bytes), kind);
+            Frame.Seal(_frame.AsSpan(0, bytes), kind);
+            SendSealed(_frame.AsSpan(0, bytes));
         }
     }
 
-    /// <summary>Sends a frame whose body stands after room for the header. For the one thread of a connection that only it sends on.</summary>
-    public void SendSealed(Span<byte> frame, FrameKind kind)
+    /// <summary>Sends frames that are sealed already. For a connection on which one thread alone sends.</summary>
+    public void SendSealed(ReadOnlySpan<byte> frames)
     {
-        Frame.Seal(frame, kind);
-        ReadOnlySpan<byte> left = frame;
-        while (!left.IsEmpty) left = left[_socket.Send(left)..];
+        while (!frames.IsEmpty) frames = frames[_socket.Send(frames)..];
     }
 
     /// <summary>Waits for a frame; false when the other end has closed. The body stands until the next call.</summary>

@@ -46,7 +46,7 @@ internal static class Frame
 /// <summary>Takes frames out of a stream one after the other. Not thread-safe.</summary>
 internal sealed class FrameReader(Stream stream)
 {
-    private const int FirstBufferBytes = 1 << 16;
+    private const int FirstBufferBytes = 1 << 17;
     private byte[] _buffer = new byte[FirstBufferBytes];
     private int _start;
     private int _end;

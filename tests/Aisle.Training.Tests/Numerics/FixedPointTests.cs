@@ -37,6 +37,9 @@ public sealed class FixedPointTests
             var fits = FixedPoint.Accumulate(gradient, vector, bits);
             Assert.Equal(FixedPoint.AccumulateScalar(gradient, scalar, bits), fits);
             Assert.Equal(scalar, vector);
+            Array.Fill(vector, 77);
+            FixedPoint.Accumulate(gradient, vector, bits, isFirst: true);
+            Assert.Equal(scalar, vector);
             Assert.Equal(gradient.All(g => Math.Abs(g * FixedPoint.PowerOfTwo(bits)) < 1L << 51), fits);
         });
 

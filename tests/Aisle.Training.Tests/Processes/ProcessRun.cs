@@ -102,6 +102,12 @@ internal sealed class ProcessRun : IAsyncDisposable
     /// <summary>SIGKILL: the process gets no chance to say anything.</summary>
     public void Kill(string name) => _processes[name].Kill();
 
+    public async Task SignalAsync(string name, string signal)
+    {
+        using var kill = Process.Start("kill", [$"-{signal}", _processes[name].Id.ToString()]);
+        await kill.WaitForExitAsync();
+    }
+
     public async Task<TrainingOutcome> CompletionAsync()
     {
         var first = Task.WhenAny(_coordinator.Completion, _workerFailed.Task);

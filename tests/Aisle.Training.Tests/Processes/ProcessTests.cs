@@ -43,6 +43,20 @@ public sealed class ProcessTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task A_worker_that_falls_silent_is_given_up_and_told_so_when_it_wakes()
+    {
+        await using var run = new ProcessRun(minimumWorkers: 2);
+        _ = run.StartWorker("awake");
+        var asleep = run.StartWorker("asleep", mayFail: true);
+        await run.Seen(happened => happened is StepCommitted { Step: >= 3 });
+        await run.SignalAsync("asleep", "STOP");
+        AssertSame(await s_alone.Value, await run.CompletionAsync());
+        Assert.Contains(run.Events, happened => happened is WorkerLost { Name: "asleep" } lost && lost.Reason.Contains("said nothing", StringComparison.Ordinal));
+        await run.SignalAsync("asleep", "CONT");
+        Assert.Contains("AISLE-5128", await asleep.WaitAsync(TimeSpan.FromSeconds(20)), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_worker_that_joins_in_mid_run_takes_part_and_changes_no_bit()
     {
         await using var run = new ProcessRun(minimumWorkers: 2, parameters: ["steps=400", "slices=15", "sequencesPerSlice=2", "contextTokens=16", "optimizer.learningRate=0.02"]);

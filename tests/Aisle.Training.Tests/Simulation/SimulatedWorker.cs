@@ -14,6 +14,7 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
     private readonly Dictionary<long, float[]> _snapshots = [];
     private readonly Dictionary<long, SaveOrder> _orders = [];
     private float[] _weights = [];
+    private bool _torn;
     private (long[] Sum, Queue<int> Left)? _computing;
 
     public MemberId Id => id;
@@ -29,6 +30,7 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
         Rules = new WorkerProtocol(id, cluster.Slices, SimulatedModel.Shards);
         _work.Clear();
         _computing = null;
+        _torn = false;
         _units.Clear();
         _sums.Clear();
         _reduced.Clear();
@@ -97,6 +99,12 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
             _computing = (new long[SimulatedModel.Elements], new Queue<int>(slices.Slices()));
             return;
         }
+        if (!_torn)
+        {
+            _torn = true; // an update takes its time, and what else happens meanwhile must leave the weights alone
+            return;
+        }
+        _torn = false;
         _work.Dequeue();
         SimulatedModel.Apply(_weights, _reduced[next.Step]);
         Carry(Rules.Applied(next.Step));
@@ -136,12 +144,14 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
                     cluster.Send(id, effect.Peer, new DataMessage.Reduced(step, shard, id, Gradient(step).AsSpan(shard * SimulatedModel.ShardElements, SimulatedModel.ShardElements).ToArray()));
                     break;
                 case WorkerAction.SendState:
+                    Assert.False(_torn, "A state was sent in the middle of an update.");
                     cluster.Send(id, effect.Peer, new DataMessage.State(step, [.. _weights]));
                     break;
                 case WorkerAction.ReportState:
                     cluster.Report(id, step, SimulatedModel.Hash(_weights));
                     break;
                 case WorkerAction.KeepSnapshot:
+                    Assert.False(_torn, "A state was copied in the middle of an update.");
                     _snapshots[step] = [.. _weights];
                     break;
                 case WorkerAction.WriteSnapshot:
