@@ -1,0 +1,16 @@
+using Aisle.Benchmarks.Exchange;
+
+namespace Aisle.Benchmarks;
+
+/// <summary>Something measured beside the program that people use for it today.</summary>
+/// <param name="Run">Measures case after case; given whether to run tiny, which shows that it works and says nothing about speed.</param>
+internal sealed record Benchmark(string Name, string About, Func<bool, IAsyncEnumerable<CaseResult>> Run)
+{
+    public static IReadOnlyList<Benchmark> All { get; } =
+    [
+        new("exchange", "summing gradients among processes over loopback TCP, beside Gloo", ExchangeBenchmark.RunAsync),
+    ];
+}
+
+/// <summary>A measurement that cannot be used: a wrong answer, or a process that failed.</summary>
+internal sealed class BenchmarkFailedException(string message) : Exception(message);

@@ -1,0 +1,73 @@
+using System.Diagnostics;
+using System.Text;
+using System.Threading.Channels;
+
+namespace Aisle.Benchmarks;
+
+/// <summary>A process of a benchmark, spoken to in lines. It is killed with all its children when disposed. Speak from one place at a time.</summary>
+internal sealed class ChildProcess : IDisposable
+{
+    private static readonly TimeSpan s_longestSilence = TimeSpan.FromMinutes(3);
+    private readonly Process _process;
+    private readonly Channel<string> _lines = Channel.CreateUnbounded<string>(); // bounded by what a child says: a line a step or a turn
+    private readonly StringBuilder _errors = new(); // also the lock of itself
+
+    private ChildProcess(string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string> environment)
+    {
+        var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var argument in arguments) start.ArgumentList.Add(argument);
+        foreach (var (name, value) in environment) start.Environment[name] = value;
+        _process = new Process { StartInfo = start };
+        _process.OutputDataReceived += (_, said) =>
+        {
+            if (said.Data is null) _lines.Writer.TryComplete();
+            else _lines.Writer.TryWrite(said.Data);
+        };
+        _process.ErrorDataReceived += (_, said) =>
+        {
+            lock (_errors) _errors.AppendLine(said.Data);
+        };
+        _process.Start();
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+    }
+
+    /// <summary>This program in another role.</summary>
+    public static ChildProcess Ours(params IEnumerable<string> arguments) => new(Environment.ProcessPath!, arguments, new Dictionary<string, string>());
+
+    /// <summary>A peer's script, on one thread: our ranks compute on one too.</summary>
+    public static ChildProcess Python(params IEnumerable<string> arguments) => new(TorchPeer.Python, arguments, TorchPeer.Environment);
+
+    public static string Script(string name) => Path.Combine(AppContext.BaseDirectory, "peers", name);
+
+    public void Say(string line)
+    {
+        _process.StandardInput.WriteLine(line);
+        _process.StandardInput.Flush();
+    }
+
+    /// <summary>Its next line.</summary>
+    /// <exception cref="BenchmarkFailedException">It ended, or said nothing for three minutes.</exception>
+    public async Task<string> HearAsync()
+    {
+        using var patience = new CancellationTokenSource(s_longestSilence);
+        try
+        {
+            return await _lines.Reader.ReadAsync(patience.Token);
+        }
+        catch (Exception e) when (e is ChannelClosedException or OperationCanceledException)
+        {
+            lock (_errors) throw new BenchmarkFailedException($"{_process.StartInfo.FileName} {string.Join(' ', _process.StartInfo.ArgumentList.Take(2))} {(e is ChannelClosedException ? "ended" : "fell silent")}: {_errors}");
+        }
+    }
+
+    /// <summary>SIGKILL to it alone: it gets no chance to say anything.</summary>
+    public void Kill() => _process.Kill();
+
+    public void Dispose()
+    {
+        if (!_process.HasExited) _process.Kill(entireProcessTree: true);
+        _process.WaitForExit();
+        _process.Dispose();
+    }
+}

@@ -1,0 +1,72 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Runtime.InteropServices;
+using Aisle.Artifacts;
+using Aisle.Training.Exchange;
+using Aisle.Training.Numerics;
+
+namespace Aisle.Benchmarks.Exchange;
+
+/// <summary>
+/// One rank of ours. Says its endpoint, is told everyone's, and then obeys: <c>time N</c> is answered with the mean milliseconds of N sums,
+/// <c>check</c> with the digest of a sum that was found right. Ends with its standard input. The peer's rank in exchange.py talks alike.
+/// </summary>
+internal static class ExchangeRank
+{
+    public const string Role = "exchange-rank";
+    private const int FractionBits = 36;
+
+    /// <param name="arguments">rank, ranks, floats to sum, shared secret in hex.</param>
+    public static int Run(string[] arguments)
+    {
+        var (rank, ranks, elements) = (Whole(arguments[0]), Whole(arguments[1]), Whole(arguments[2]));
+        using var exchange = new GradientExchange(rank, ranks, elements, Convert.FromHexString(arguments[3]), fractionBits: FractionBits);
+        Console.WriteLine(exchange.EndPoint);
+        exchange.Connect([.. Console.ReadLine()!.Split(' ').Select(IPEndPoint.Parse)]);
+        var own = Values(rank, elements);
+        var values = new float[elements];
+        while (Console.ReadLine() is { } order)
+        {
+            if (order == "check")
+            {
+                own.CopyTo(values, 0);
+                exchange.AllReduce(values);
+                Console.WriteLine(values.AsSpan().SequenceEqual(DirectSum(ranks, elements)) ? Digest.Of(MemoryMarshal.AsBytes(values.AsSpan())) : "wrong");
+                continue;
+            }
+            var sums = Whole(order.Split(' ')[1]);
+            long ticks = 0;
+            for (var i = 0; i < sums; i++)
+            {
+                own.CopyTo(values, 0);
+                var start = Stopwatch.GetTimestamp();
+                exchange.AllReduce(values);
+                ticks += Stopwatch.GetTimestamp() - start;
+            }
+            Console.WriteLine((ticks * 1000.0 / Stopwatch.Frequency / sums).ToString("R", CultureInfo.InvariantCulture));
+        }
+        return 0;
+    }
+
+    // The sum that all must hold, without an exchange.
+    private static float[] DirectSum(int ranks, int elements)
+    {
+        var sum = new long[elements];
+        for (var rank = 0; rank < ranks; rank++) FixedPoint.Accumulate(Values(rank, elements), sum, FractionBits);
+        var mean = new float[elements];
+        FixedPoint.Mean(sum, mean, FractionBits, divisor: 1);
+        return mean;
+    }
+
+    // Bell-shaped with a deviation of 0.01, as gradients are: how far integers can be packed depends on it.
+    private static float[] Values(int rank, int elements)
+    {
+        var random = new Random(rank + 1);
+        var values = new float[elements];
+        for (var i = 0; i < elements; i++) values[i] = (random.NextSingle() + random.NextSingle() + random.NextSingle() + random.NextSingle() - 2) * 0.0173f;
+        return values;
+    }
+
+    private static int Whole(string text) => int.Parse(text, CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,53 @@
+using System.Globalization;
+using System.Security.Cryptography;
+
+namespace Aisle.Benchmarks.Exchange;
+
+/// <summary>All ranks of one side, connected and waiting for orders. A rank that waits uses no processor, so both sides can stand ready and take turns.</summary>
+internal sealed class RankSet : IDisposable
+{
+    private readonly List<ChildProcess> _ranks = [];
+    private string? _folder;
+
+    public static async Task<RankSet> StartOursAsync(int ranks, int elements)
+    {
+        var set = new RankSet();
+        var secret = RandomNumberGenerator.GetHexString(64);
+        for (var rank = 0; rank < ranks; rank++) set._ranks.Add(ChildProcess.Ours(ExchangeRank.Role, Text(rank), Text(ranks), Text(elements), secret));
+        var endPoints = await Task.WhenAll(set._ranks.Select(rank => rank.HearAsync()));
+        foreach (var rank in set._ranks) rank.Say(string.Join(' ', endPoints));
+        return set;
+    }
+
+    public static RankSet StartGloo(int ranks, int elements)
+    {
+        var set = new RankSet { _folder = Directory.CreateTempSubdirectory("aisle-bench-").FullName };
+        var meeting = Path.Combine(set._folder, "meeting");
+        for (var rank = 0; rank < ranks; rank++) set._ranks.Add(ChildProcess.Python(ChildProcess.Script("exchange.py"), Text(rank), Text(ranks), Text(elements), meeting));
+        return set;
+    }
+
+    /// <returns>Milliseconds of one sum: the mean over so many, at the slowest rank.</returns>
+    public async Task<double> TimeAsync(int sums) => (await OrderAsync($"time {sums}")).Max(answer => double.Parse(answer, CultureInfo.InvariantCulture));
+
+    /// <exception cref="BenchmarkFailedException">A rank holds a wrong sum, or the ranks hold different ones.</exception>
+    public async Task CheckAsync()
+    {
+        var sums = await OrderAsync("check");
+        if (sums.Contains("wrong") || sums.Distinct().Count() != 1) throw new BenchmarkFailedException($"The ranks' sums are not right and equal: {string.Join(", ", sums)}");
+    }
+
+    public void Dispose()
+    {
+        foreach (var rank in _ranks) rank.Dispose();
+        if (_folder is not null) Directory.Delete(_folder, recursive: true);
+    }
+
+    private Task<string[]> OrderAsync(string order)
+    {
+        foreach (var rank in _ranks) rank.Say(order);
+        return Task.WhenAll(_ranks.Select(rank => rank.HearAsync()));
+    }
+
+    private static string Text(int value) => value.ToString(CultureInfo.InvariantCulture);
+}
