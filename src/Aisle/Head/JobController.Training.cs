@@ -12,6 +12,24 @@ internal sealed partial class JobController
 {
     private readonly ConcurrentDictionary<JobId, TrainingRun> _training = new();
 
+    /// <summary>Workers that failed in a row, without a step between them, before the job does: what they fail at is then the job's own fault.</summary>
+    private const int MostWorkerFailures = 4;
+    private readonly Dictionary<JobId, (long? Step, int Failures)> _workerFailures = [];
+
+    /// <summary>A worker that fails is replaced, as one that dies is; only when they all fail is the job to blame.</summary>
+    private async Task HearWorkerFailureAsync(Job job, string worker, string why, CancellationToken cancellationToken)
+    {
+        events.Add(job, Event(job, "log") with { Worker = worker, Message = why });
+        // Its coordinator is gone because this process was restarted, or because the job is over: nothing is wrong with the worker or the job.
+        if (job.IsFinished || why.Contains(CoordinatorGone, StringComparison.Ordinal)) return;
+        var step = events.LastStep(job.Id)?.Step;
+        var failures = _workerFailures.TryGetValue(job.Id, out var before) && before.Step == step ? before.Failures + 1 : 1;
+        _workerFailures[job.Id] = (step, failures);
+        if (failures >= MostWorkerFailures) await FailAsync(job, $"{failures} workers failed in a row, the last with: {why}", cancellationToken);
+    }
+
+    private const string CoordinatorGone = "AISLE-5128";
+
     private async Task AdvanceTrainingAsync(CancellationToken cancellationToken)
     {
         foreach (var job in ledger.State.Jobs.Values)

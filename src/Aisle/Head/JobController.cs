@@ -111,6 +111,9 @@ internal sealed partial class JobController(
                 case "result" when !job.IsFinished:
                     await FinishTaskAsync(job, message, cancellationToken);
                     break;
+                case "failed" when job.Kind == JobKind.Train:
+                    await HearWorkerFailureAsync(job, report.Process, message.Text ?? "It said no more.", cancellationToken);
+                    break;
                 case "failed" when !job.IsFinished && job.Kind != JobKind.Serve && job.Placements.Any(placement => placement.Process == report.Process):
                     await FailAsync(job, message.Text ?? "It said no more.", cancellationToken);
                     break;
