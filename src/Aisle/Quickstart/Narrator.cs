@@ -42,7 +42,10 @@ internal sealed class Narrator(Screen screen, TimeProvider time)
     }
 
     /// <summary>One line under the heading.</summary>
-    public void Fact(string text, Style? style = null) => Show(new Text(text, style));
+    public void Fact(string text, Style? style = null)
+    {
+        if (!screen.Json) screen.Out.WriteStaying(text, text.Length == 0 ? 0 : Indent, style);
+    }
 
     /// <summary>What a user would type for the same.</summary>
     public void Typed(string command) => Fact("$ " + command, new Style(Color.Grey));

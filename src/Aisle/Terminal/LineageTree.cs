@@ -30,7 +30,7 @@ public static class LineageTree
             ? "[grey]put by a person[/]"
             : $"[grey]{Markup.Escape(lineage.Program ?? "?")} in {Markup.Escape(lineage.Job)}{(lineage.Title is null ? "" : Markup.Escape($" ({lineage.Title})"))}[/]";
         var names = lineage.Names.Count == 0 ? "" : $"  [green]{Markup.Escape(string.Join(' ', lineage.Names))}[/]";
-        var counts = lineage.Counts is { } c ? $"  [grey]{c.In} in = {c.Out} out + {c.Filtered} filtered + {c.Dead} dead[/]" : "";
+        var counts = lineage.Counts is { } c ? $"  [grey]{c.Out} of {c.In} records{(c.Dead > 0 ? $", {c.Dead} dead" : "")}[/]" : "";
         return new Markup($"{(port is null ? "" : Markup.Escape(port) + "  ")}{lineage.Digest.Short}  {made}{names}{counts}{(again ? "  [grey](drawn above)[/]" : "")}");
     }
 }

@@ -24,7 +24,7 @@ public sealed class RunView(IAnsiConsole console, RunProgress run, TimeProvider 
             await foreach (var e in events.WithCancellation(cancellationToken))
             {
                 var line = await HeardAsync(e, seen, live: false);
-                if (line is not null) console.WriteLine(ToTheRight(line));
+                if (line is not null) console.WriteStaying(line, Indent);
             }
             return;
         }
@@ -43,7 +43,7 @@ public sealed class RunView(IAnsiConsole console, RunProgress run, TimeProvider 
             {
                 if (!await next) break;
                 var line = await HeardAsync(enumerator.Current, seen, live: true);
-                if (line is not null) console.MarkupLineInterpolated($"[grey]{ToTheRight(line)}[/]");
+                if (line is not null) console.WriteStaying(line, Indent, new Style(Color.Grey));
                 next = enumerator.MoveNextAsync().AsTask();
             }
             // Events may come by the hundred: draw at the pace of the eye.
@@ -55,8 +55,6 @@ public sealed class RunView(IAnsiConsole console, RunProgress run, TimeProvider 
     }
 
     private Indented Draw() => new(RunTree.Draw(run, time.GetUtcNow()), Indent);
-
-    private string ToTheRight(string line) => new string(' ', Indent) + line;
 
     private async Task<string?> HeardAsync(JobEvent e, Func<JobEvent, Task>? seen, bool live)
     {

@@ -57,9 +57,9 @@ public sealed class TreeTests
         Assert.Equal(
             $"""
              {Digest.Of("model").Short}  train@1 in job-4  models/x
-             ├── a  {Digest.Of("clean").Short}  clean-text@1 in job-2 (m/clean)  10 in = 7 out + 2 filtered + 1 dead
+             ├── a  {Digest.Of("clean").Short}  clean-text@1 in job-2 (m/clean)  7 of 10 records, 1 dead
              │   └── in  {Digest.Of("text").Short}  put by a person  data/text
-             └── b  {Digest.Of("clean").Short}  clean-text@1 in job-2 (m/clean)  10 in = 7 out + 2 filtered + 1 dead  (drawn above)
+             └── b  {Digest.Of("clean").Short}  clean-text@1 in job-2 (m/clean)  7 of 10 records, 1 dead  (drawn above)
              """, Text(LineageTree.Draw(model)));
     }
 
