@@ -158,7 +158,8 @@ internal sealed partial class JobController(
     private void AnnounceEnds()
     {
         var state = ledger.State;
-        foreach (var job in state.Jobs.Values)
+        // A pipeline last: its end is the last that its watchers hear, so they must have heard of its steps.
+        foreach (var job in state.Jobs.Values.OrderBy(job => job.Kind == JobKind.Pipeline))
         {
             if (!job.IsFinished || !_announced.Add(job.Id)) continue;
             events.Add(job, EndOf(job, state));
