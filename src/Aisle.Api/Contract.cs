@@ -135,7 +135,7 @@ public sealed record NameView
     public IReadOnlyDictionary<string, Digest> Aliases { get; init; } = new Dictionary<string, Digest>();
 }
 
-public sealed record NameVersionView(int Version, Digest Digest, DateTimeOffset At, string? By, IReadOnlyList<string> Aliases);
+public sealed record NameVersionView(int Version, Digest Digest, DateTimeOffset At, IReadOnlyList<string> Aliases, string? By = null);
 
 public sealed record MoveNameRequest(Digest Digest, int? Expected = null);
 
@@ -143,7 +143,7 @@ public sealed record SetAliasRequest(string Alias, string Version);
 
 /// <param name="Sets"><c>path.in.spec=value</c> overrides, in order.</param>
 /// <param name="Recompute">Do all the work again, known results or not; one that differs fails its job.</param>
-public sealed record RunRequest(string Spec, IReadOnlyList<string> Sets, int? Workers, bool Recompute = false);
+public sealed record RunRequest(string Spec, IReadOnlyList<string> Sets, int? Workers = null, bool Recompute = false);
 
 public sealed record JobAcceptedView(string Job);
 
@@ -236,10 +236,10 @@ public sealed record LineageView
 /// <param name="Target">Name or digest of an output of a job.</param>
 /// <param name="FromStep">For training: re-execute from the newest checkpoint at or before this step; null for the stretch that <paramref name="Sample"/> draws.</param>
 /// <param name="Sample">Share of the work to re-execute, above 0 and at most 1.</param>
-public sealed record VerifyRequest(string Target, long? FromStep, double Sample);
+public sealed record VerifyRequest(string Target, double Sample, long? FromStep = null);
 
 /// <summary>The re-execution that was started, and what it must give.</summary>
-public sealed record VerifyAcceptedView(string Job, Digest Expected, string Output, long? FromStep, long? ToStep);
+public sealed record VerifyAcceptedView(string Job, Digest Expected, string Output, long? FromStep = null, long? ToStep = null);
 
 public sealed record DeployRequest(string Model, string Endpoint, int Replicas);
 
@@ -259,6 +259,8 @@ public sealed record DataCentreFile(string Url, string TokenFile, string Dir, in
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true,
     NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 [JsonSerializable(typeof(StatusView))]
 [JsonSerializable(typeof(IReadOnlyList<NodeView>))]

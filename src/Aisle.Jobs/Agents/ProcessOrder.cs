@@ -68,7 +68,7 @@ public sealed record ProcessMessage
 /// <summary>A process as its node sees it now.</summary>
 /// <param name="Url">Where it answers, once it said it is ready.</param>
 /// <param name="ExitCode">Null while it runs; 128 + signal when a signal ended it.</param>
-public sealed record ProcessView(JobId Job, string Process, int Pid, Uri? Url, int? ExitCode)
+public sealed record ProcessView(JobId Job, string Process, int Pid, Uri? Url = null, int? ExitCode = null)
 {
     [JsonIgnore]
     public ProcessKey Key => new(Job, Process);
@@ -76,7 +76,7 @@ public sealed record ProcessView(JobId Job, string Process, int Pid, Uri? Url, i
 
 /// <summary>A line that a process wrote, or its end (<paramref name="Message"/> null).</summary>
 /// <param name="LastWords">Tail of its standard error when it ended badly.</param>
-public sealed record ProcessEvent(JobId Job, string Process, DateTimeOffset At, ProcessMessage? Message, int? ExitCode = null, string? LastWords = null);
+public sealed record ProcessEvent(JobId Job, string Process, DateTimeOffset At, ProcessMessage? Message = null, int? ExitCode = null, string? LastWords = null);
 
 /// <summary>What a node tells the first node, every second and whenever something happened.</summary>
 /// <param name="Incarnation">New with each start of the node's process: its earlier processes died with it.</param>

@@ -23,7 +23,7 @@ public static class VerifyCommand
         return new Command("verify", "Compute something again and compare digests") { name, sample, fromStep }.Does(async (call, cancellationToken) =>
         {
             using var client = call.Connect();
-            var accepted = await client.VerifyAsync(new VerifyRequest(call.Get(name), call.Get(fromStep), call.Get(sample)), cancellationToken);
+            var accepted = await client.VerifyAsync(new VerifyRequest(call.Get(name), call.Get(sample), call.Get(fromStep)), cancellationToken);
             var finished = await FollowAsync(client, accepted, call.Screen, cancellationToken);
             if (call.Json) call.Screen.WriteJson(finished, CommandJson.Default.VerifyFinishedView);
             else Print(finished, call.Screen);

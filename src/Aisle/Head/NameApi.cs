@@ -16,8 +16,8 @@ internal static class NameApi
         routes.MapGet("/v1/resolve", (string target) => TypedResults.Json(Resolve(ledger.State, target), ApiJson.Default.NameView));
 
         routes.MapGet("/v1/history", (string name) => TypedResults.Json(
-            [.. Entry(ledger.State, name).History.Select(version => new NameVersionView(version.Number, version.Digest, version.At, version.By?.ToString(),
-                [.. Entry(ledger.State, name).Aliases.Where(alias => alias.Value == version.Digest).Select(alias => alias.Key)]))],
+            [.. Entry(ledger.State, name).History.Select(version => new NameVersionView(version.Number, version.Digest, version.At,
+                [.. Entry(ledger.State, name).Aliases.Where(alias => alias.Value == version.Digest).Select(alias => alias.Key)], version.By?.ToString()))],
             ApiJson.Default.IReadOnlyListNameVersionView));
 
         routes.MapPut("/v1/names/{**name}", async (string name, HttpContext context, CancellationToken cancellationToken) =>

@@ -32,6 +32,10 @@ internal static class ErrorResponses
         {
             await context.RefuseAsync(StatusCodes.Status400BadRequest, new ErrorView("AISLE-7010", $"The request's body is malformed: {e.Message}", "See docs/api.md for the shapes."));
         }
+        catch (Exception e) when (e is System.Text.DecoderFallbackException or ArgumentException or FormatException or EndOfStreamException && !context.Response.HasStarted)
+        {
+            await context.RefuseAsync(StatusCodes.Status400BadRequest, new ErrorView("AISLE-7010", $"The request is malformed: {e.Message}", "See docs/api.md for the shapes."));
+        }
         catch (Exception) when (context.RequestAborted.IsCancellationRequested)
         {
             // The caller left; there is nobody to tell.

@@ -12,7 +12,7 @@ internal sealed class ProofChapter(Narrator narrator, AisleClient client)
     public async Task<VerifyFinishedView> TellAsync(Trained trained, CancellationToken cancellationToken)
     {
         narrator.Typed($"aisle verify models/quickstart --from-step {trained.KilledAtStep}");
-        var accepted = await client.VerifyAsync(new VerifyRequest(trained.Model.ToString(), trained.KilledAtStep, Sample: 1), cancellationToken);
+        var accepted = await client.VerifyAsync(new VerifyRequest(trained.Model.ToString(), Sample: 1, trained.KilledAtStep), cancellationToken);
         var run = new RunProgress(accepted.Job, $"verify {accepted.Output}");
         await narrator.FollowAsync(client, accepted.Job, run, seen: null, cancellationToken);
         var finished = VerifyCommand.Compare(accepted, run.Root);
