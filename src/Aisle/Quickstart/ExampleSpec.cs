@@ -10,7 +10,7 @@ internal sealed record ExampleSpec(string Shown, string Text)
     private const string RelativePath = "examples/language-model/train.yaml";
 
     /// <summary>A smaller vocabulary and fewer steps: the same spec, through the same <c>--set</c> that a user has.</summary>
-    public static IReadOnlyList<string> QuickSets { get; } = ["steps.vocabulary.with.size=1024", "steps.model.with.steps=120", "steps.model.with.checkpointEvery=20"];
+    public static IReadOnlyList<string> QuickSets { get; } = ["steps.vocabulary.with.size=1024", "steps.model.with.steps=80", "steps.model.with.checkpointEvery=20"];
 
     /// <summary>Looks where the user is, then up from the program: the repository, or a published folder.</summary>
     /// <exception cref="AisleException">AISLE-7074: it is in none of these.</exception>
