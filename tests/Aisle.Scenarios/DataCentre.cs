@@ -23,6 +23,9 @@ internal sealed class DataCentre : IAsyncDisposable
     /// <summary>Folder of everything that this data centre and its user have.</summary>
     public string Root { get; }
 
+    /// <summary>Set where another data centre goes on over this one's data.</summary>
+    public bool KeepsData { get; init; }
+
     /// <summary>What <c>up --json</c> said.</summary>
     public JsonNode Ready { get; }
 
@@ -33,7 +36,7 @@ internal sealed class DataCentre : IAsyncDisposable
     public static string NewRoot() => Directory.CreateTempSubdirectory("aisle-scenario-").FullName;
 
     /// <summary>Starts one over <paramref name="root"/>, which may hold an earlier one's data.</summary>
-    public static async Task<DataCentre> StartAsync(string? root = null, int nodes = 3)
+    public static async Task<DataCentre> StartAsync(string? root = null, int nodes = 3, bool keepsData = false)
     {
         root ??= NewRoot();
         var up = Start(root, ["up", "--json", "--port", "0", "--nodes", $"{nodes}", "--dir", Path.Combine(root, "dc"), "--with-parent"]);
@@ -45,7 +48,7 @@ internal sealed class DataCentre : IAsyncDisposable
         up.BeginErrorReadLine();
         var ready = await up.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken);
         if (ready is null) throw new InvalidOperationException($"`aisle up` ended before it was ready:\n{talk}");
-        return new DataCentre(root, up, talk, JsonNode.Parse(ready)!);
+        return new DataCentre(root, up, talk, JsonNode.Parse(ready)!) { KeepsData = keepsData };
     }
 
     /// <summary>One command; its exit code, data and talk.</summary>
@@ -160,6 +163,7 @@ internal sealed class DataCentre : IAsyncDisposable
             await _up.WaitForExitAsync();
         }
         _up.Dispose();
+        if (!KeepsData) Directory.Delete(Root, recursive: true);
     }
 
     private static Process Start(string root, IReadOnlyList<string> arguments)

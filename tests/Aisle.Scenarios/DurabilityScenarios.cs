@@ -10,7 +10,7 @@ public sealed class DurabilityScenarios
     {
         var root = DataCentre.NewRoot();
         string digest;
-        await using (var dataCentre = await DataCentre.StartAsync(root))
+        await using (var dataCentre = await DataCentre.StartAsync(root, keepsData: true))
         {
             digest = (await dataCentre.JsonAsync("put", "data/text", SampleText.Write(root)))["digest"]!.GetValue<string>();
             await dataCentre.JsonAsync("tag", "data/text", "production");
@@ -34,7 +34,7 @@ public sealed class DurabilityScenarios
     public async Task With_one_nodes_directory_deleted_everything_is_readable_and_made_whole_again(int lost)
     {
         var root = DataCentre.NewRoot();
-        await using (var dataCentre = await DataCentre.StartAsync(root))
+        await using (var dataCentre = await DataCentre.StartAsync(root, keepsData: true))
         {
             await dataCentre.JsonAsync("put", "data/text", SampleText.Write(root));
             await dataCentre.StopAsync();

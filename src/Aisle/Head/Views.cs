@@ -41,7 +41,8 @@ internal static class Views
             Job = job.Id.ToString(),
             Title = job.Title,
             Kind = Word(job.Kind),
-            State = Word(job.State),
+            // A pipeline has no process of its own: it runs while its steps are wanted.
+            State = Word(job is { Kind: JobKind.Pipeline, State: JobState.Waiting } && children.Length > 0 ? JobState.Running : job.State),
             Parent = job.Parent?.ToString(),
             Step = step?.Step ?? training?.Checkpoints.LastOrDefault()?.Step,
             Steps = step?.Steps,
@@ -59,7 +60,7 @@ internal static class Views
                 .Select(checkpoint => new CheckpointView(checkpoint.Step, checkpoint.Digest))],
             Attempt = job.Attempt,
             SubmittedAt = job.SubmittedAt,
-            StartedAt = job.StartedAt,
+            StartedAt = job.StartedAt ?? (children.Length > 0 ? job.SubmittedAt : null),
             FinishedAt = job.FinishedAt,
             Children = [.. children.Select(child => child.Id.ToString())],
         };

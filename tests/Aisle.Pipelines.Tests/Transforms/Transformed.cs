@@ -35,6 +35,20 @@ internal sealed class Transformed : IDisposable
     public static async Task<Transformed> FromAsync(string program, (string Name, string Value)[] parameters, (string Port, string File, byte[] Content)[] files, ulong seed = 1)
     {
         var transformed = new TemporaryFolder();
+        try
+        {
+            return await FillAsync(transformed, program, parameters, files, seed);
+        }
+        catch
+        {
+            transformed.Dispose();
+            throw;
+        }
+    }
+
+    private static async Task<Transformed> FillAsync(
+        TemporaryFolder transformed, string program, (string Name, string Value)[] parameters, (string Port, string File, byte[] Content)[] files, ulong seed)
+    {
         var known = ProgramCatalogue.Find(program)!;
         foreach (var port in known.Inputs) Directory.CreateDirectory(Path.Combine(transformed.Path, "in", port));
         foreach (var (port, file, content) in files)
