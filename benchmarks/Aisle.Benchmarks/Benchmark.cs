@@ -1,4 +1,5 @@
 using Aisle.Benchmarks.Exchange;
+using Aisle.Benchmarks.Training;
 
 namespace Aisle.Benchmarks;
 
@@ -9,6 +10,8 @@ internal sealed record Benchmark(string Name, string About, Func<bool, IAsyncEnu
     public static IReadOnlyList<Benchmark> All { get; } =
     [
         new("exchange", "summing gradients among processes over loopback TCP, beside Gloo", ExchangeBenchmark.RunAsync),
+        new("training", "tokens a second of the quickstart's model on one and two workers, beside PyTorch", TrainingBenchmark.RunAsync),
+        new("recovery", "from SIGKILL of one of three workers to the next finished step, beside torchrun", RecoveryBenchmark.RunAsync),
     ];
 }
 

@@ -40,6 +40,17 @@ internal sealed class ChildProcess : IDisposable
 
     public static string Script(string name) => Path.Combine(AppContext.BaseDirectory, "peers", name);
 
+    public bool HasEnded => _process.HasExited;
+
+    /// <summary>What it said on standard error.</summary>
+    public string Errors
+    {
+        get
+        {
+            lock (_errors) return _errors.ToString();
+        }
+    }
+
     public void Say(string line)
     {
         _process.StandardInput.WriteLine(line);
@@ -57,7 +68,8 @@ internal sealed class ChildProcess : IDisposable
         }
         catch (Exception e) when (e is ChannelClosedException or OperationCanceledException)
         {
-            lock (_errors) throw new BenchmarkFailedException($"{_process.StartInfo.FileName} {string.Join(' ', _process.StartInfo.ArgumentList.Take(2))} {(e is ChannelClosedException ? "ended" : "fell silent")}: {_errors}");
+            throw new BenchmarkFailedException(
+                $"{_process.StartInfo.FileName} {string.Join(' ', _process.StartInfo.ArgumentList.Take(2))} {(e is ChannelClosedException ? "ended" : "fell silent")}: {Errors}");
         }
     }
 

@@ -1,0 +1,46 @@
+using System.Diagnostics;
+
+namespace Aisle.Benchmarks.Training;
+
+/// <summary>Tokens a second of the quickstart's model, once it is under way. Each turn is a run from the start, the first steps uncounted.</summary>
+internal static class TrainingBenchmark
+{
+    public static async IAsyncEnumerable<CaseResult> RunAsync(bool isSmall)
+    {
+        var version = await TorchPeer.FindVersionAsync();
+        var (uncounted, counted, turns) = isSmall ? (3, 5, 1) : (5, 8, 3);
+        foreach (var workers in new[] { 1, 2 })
+        {
+            var name = workers == 1 ? "1 worker" : $"{workers} workers";
+            List<double> ours = [], peer = [];
+            for (var turn = 0; turn < turns; turn++)
+            {
+                ours.Add(await RateAsync(setting => new OurRun(setting, workers)));
+                if (version is not null) peer.Add(await RateAsync(setting => new TorchRun(setting, workers)));
+                Console.Error.WriteLine(FormattableString.Invariant($"{name}, turn {turn + 1}: ours {ours[^1]:0}{(version is null ? "" : FormattableString.Invariant($", peer {peer[^1]:0}"))} tokens/s"));
+            }
+            yield return CaseResult.OfRates("training", name, "tokens/s", ours, peer, version is null ? "PyTorch (absent)" : $"PyTorch {version}, DDP over Gloo");
+        }
+
+        async Task<double> RateAsync(Func<TrainingSetting, ITrainingRun> start)
+        {
+            using var setting = TrainingSetting.Create(isSmall, steps: 1000);
+            await using var run = start(setting);
+            var first = await run.NextAsync();
+            var from = first;
+            while (from.Step < uncounted) from = await run.NextAsync();
+            var to = from;
+            while (to.Step < uncounted + counted) to = await run.NextAsync();
+            Check(first.LossPerToken, to.LossPerToken);
+            return counted * setting.TokensPerStep / Stopwatch.GetElapsedTime(from.At, to.At).TotalSeconds;
+        }
+    }
+
+    // A fresh model knows nothing: its loss is the logarithm of the vocabulary. One that learns gets below.
+    private static void Check(double first, double last)
+    {
+        var nothing = Math.Log(TrainingSetting.Vocabulary);
+        if (Math.Abs(first - nothing) > 0.3) throw new BenchmarkFailedException($"The first loss is {first}, not about {nothing}.");
+        if (!(last < first - 0.02)) throw new BenchmarkFailedException($"Nothing is learned: the loss went from {first} to {last}.");
+    }
+}
