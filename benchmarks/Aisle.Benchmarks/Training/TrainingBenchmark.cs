@@ -8,7 +8,7 @@ internal static class TrainingBenchmark
     public static async IAsyncEnumerable<CaseResult> RunAsync(bool isSmall)
     {
         var version = await TorchPeer.FindVersionAsync();
-        var (uncounted, counted, turns) = isSmall ? (3, 5, 1) : (5, 8, 3);
+        var (uncounted, counted, turns) = isSmall ? (3, 5, 1) : (4, 6, 5);
         foreach (var workers in new[] { 1, 2 })
         {
             var name = workers == 1 ? "1 worker" : $"{workers} workers";
