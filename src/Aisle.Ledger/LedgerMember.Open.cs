@@ -1,3 +1,4 @@
+using Aisle.Artifacts;
 using Aisle.Ledger.Log;
 
 namespace Aisle.Ledger;

@@ -86,6 +86,17 @@ internal sealed class DataCentre : IAsyncDisposable
         return last!;
     }
 
+    /// <summary>A request to the API itself.</summary>
+    public async Task<JsonNode> GetAsync(string path)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(new Uri(Ready["url"]!.GetValue<string>()), path));
+        request.Headers.Authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", (await File.ReadAllTextAsync(Ready["tokenFile"]!.GetValue<string>())).Trim());
+        using var answer = await Http.SendAsync(request, TestContext.Current.CancellationToken);
+        return JsonNode.Parse(await answer.EnsureSuccessStatusCode().Content.ReadAsStringAsync(TestContext.Current.CancellationToken))!;
+    }
+
+    private static readonly HttpClient Http = new();
+
     /// <summary>Live processes of this data centre: its nodes and theirs, found by the folder they were started in or with.</summary>
     public IReadOnlyList<int> NodePids => [.. Ready["nodes"]!.AsArray().Select(node => node!["pid"]!.GetValue<int>())];
 

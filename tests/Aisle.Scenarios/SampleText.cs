@@ -53,13 +53,13 @@ internal static class SampleText
             in: tokens
             workers: 3
             with:
-              steps: 40
-              slices: 8
+              steps: 120
+              slices: 16
               sequencesPerSlice: 2
               contextTokens: 64
-              checkpointEvery: 10
+              checkpointEvery: 20
               seed: 7
-              model: { layers: 2, width: 64, heads: 4, feedForward: 160 }
+              model: { layers: 2, width: 96, heads: 4, feedForward: 256 }
               optimizer: { learningRate: 0.003, warmupSteps: 5 }
         outputs: { model: model }
         publish: { models/exact: model }

@@ -5,22 +5,22 @@ public sealed class NumericClassTests
     [Fact]
     public void The_fingerprint_names_device_instructions_and_threads_and_is_the_same_each_time()
     {
-        var first = NumericClass.OfThisMachine();
+        var first = NumericClass.Of(ArithmeticChoice.LibTorch);
         Assert.Matches("^cpu-(avx512|avx2|default)-1t-[0-9a-f]{12}$", first.Fingerprint);
-        Assert.Equal(first, NumericClass.OfThisMachine());
+        Assert.Equal(first, NumericClass.Of(ArithmeticChoice.LibTorch));
     }
 
     [Fact]
     public void The_capability_is_the_one_libtorch_reports()
     {
         NativeTorch.Load();
-        Assert.Equal(NumericClass.OfThisMachine().Capability, TorchCapability().ToLowerInvariant());
+        Assert.Equal(NumericClass.Of(ArithmeticChoice.LibTorch).Capability, TorchCapability().ToLowerInvariant());
     }
 
     [Fact]
     public void Every_library_is_named_by_its_build()
     {
-        var facts = NumericClass.OfThisMachine().Facts;
+        var facts = NumericClass.Of(ArithmeticChoice.LibTorch).Facts;
         Assert.All(["libtorch_cpu.so=", "libc10.so=", "libLibTorchSharp.so="], name => Assert.Matches($"^{name}[0-9a-f]{{40}}/[0-9]+$", Assert.Single(facts, f => f.StartsWith(name, StringComparison.Ordinal))));
     }
 

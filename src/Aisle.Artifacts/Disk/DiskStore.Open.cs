@@ -124,8 +124,8 @@ public sealed partial class DiskStore
         Directory.CreateDirectory(TemporaryDirectory);
         Directory.CreateDirectory(_shardDirectory);
         Directory.CreateDirectory(_quarantineDirectory);
-        Posix.FlushDirectory(Root);
-        if (Path.GetDirectoryName(Root) is { } parent) Posix.FlushDirectory(parent); // the store's own name must last as well
+        DurableDirectory.Flush(Root);
+        if (Path.GetDirectoryName(Root) is { } parent) DurableDirectory.Flush(parent); // the store's own name must last as well
     }
 
     private static IEnumerable<(Digest Id, string Path)> ShardFiles(string directory)

@@ -50,7 +50,7 @@ public sealed partial class DiskStore
             lock (_gate) _held.TryGetValue(table.Id, out old);
             if (old is { Quarantined: false } && File.Exists(old.Path)) return; // another put of the same shard was first
             File.Move(temporary, path, overwrite: true);
-            Flush(() => Posix.FlushDirectory(_shardDirectory));
+            Flush(() => DurableDirectory.Flush(_shardDirectory));
             var shard = new HeldShard(table.Id, path, lengthBytes);
             lock (_gate)
             {

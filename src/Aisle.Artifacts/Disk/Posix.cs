@@ -12,23 +12,6 @@ internal static partial class Posix
     /// <summary>Whether the disk itself could not read what it holds (EIO), rather than the system lacking something.</summary>
     public static bool IsMediaError(IOException error) => error.HResult == 5;
 
-    /// <summary>Makes a rename or a new file in the directory outlive a power cut. Windows does so by itself.</summary>
-    /// <exception cref="IOException">The disk reported an error: what was just renamed may not be there after a crash.</exception>
-    public static void FlushDirectory(string directory)
-    {
-        if (OperatingSystem.IsWindows()) return;
-        var descriptor = Open(directory, 0);
-        if (descriptor < 0) throw Error("open", directory);
-        try
-        {
-            if (Fsync(descriptor) != 0) throw Error("fsync", directory);
-        }
-        finally
-        {
-            _ = Close(descriptor);
-        }
-    }
-
     /// <summary>Opens a file for reading without waiting: a pipe with no writer opens at once instead of never.</summary>
     public static FileStream OpenForReading(string path)
     {
@@ -58,12 +41,6 @@ internal static partial class Posix
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags);
 
-    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
-    private static partial int Fsync(int descriptor);
-
     [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
     private static partial int Fallocate(SafeFileHandle file, int mode, long offset, long length);
-
-    [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
-    private static partial int Close(int descriptor);
 }

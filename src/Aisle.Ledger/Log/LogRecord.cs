@@ -1,3 +1,4 @@
+using Aisle.Artifacts;
 using System.Buffers.Binary;
 
 namespace Aisle.Ledger.Log;

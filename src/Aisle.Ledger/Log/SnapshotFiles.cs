@@ -1,3 +1,4 @@
+using Aisle.Artifacts;
 using System.Buffers.Binary;
 using System.Collections.Immutable;
 using System.Globalization;

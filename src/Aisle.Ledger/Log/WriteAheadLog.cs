@@ -1,3 +1,4 @@
+using Aisle.Artifacts;
 using System.Buffers;
 using Microsoft.Win32.SafeHandles;
 

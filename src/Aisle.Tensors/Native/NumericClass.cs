@@ -33,9 +33,10 @@ public sealed partial record NumericClass
 
     /// <summary>The class of this machine under AISLE_NUMERIC_CLASS. Takes under a millisecond of work: libtorch is neither loaded nor read through.</summary>
     /// <exception cref="AisleException">AISLE-5001, 5002, 5006: no libtorch here, or an unknown class.</exception>
-    public static NumericClass OfThisMachine()
+    public static NumericClass OfThisMachine() => Of(ArithmeticChoices.OfThisProcess());
+
+    internal static NumericClass Of(ArithmeticChoice choice)
     {
-        var choice = ArithmeticChoices.OfThisProcess();
         if (choice == ArithmeticChoice.Exact) return new NumericClass("exact", [$"exact={ExactVersion}"]);   // nothing of the machine decides
         var files = NativeFiles.Find();
         var portable = choice == ArithmeticChoice.LibTorchAvx2;

@@ -1,10 +1,10 @@
 using System.ComponentModel;
 using System.Runtime.InteropServices;
 
-namespace Aisle.Ledger.Log;
+namespace Aisle.Artifacts;
 
 /// <summary>Makes creations, renames and deletions in a directory last. .NET cannot open a directory to flush it, so this asks libc.</summary>
-internal static partial class DurableDirectory
+public static partial class DurableDirectory
 {
     private const int ReadOnly = 0;
 
