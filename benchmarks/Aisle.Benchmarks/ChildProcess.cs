@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text;
 using System.Threading.Channels;
@@ -8,9 +9,16 @@ namespace Aisle.Benchmarks;
 internal sealed class ChildProcess : IDisposable
 {
     private static readonly TimeSpan s_longestSilence = TimeSpan.FromMinutes(3);
+    private static readonly ConcurrentDictionary<ChildProcess, Process> s_alive = [];
     private readonly Process _process;
     private readonly Channel<string> _lines = Channel.CreateUnbounded<string>(); // bounded by what a child says: a line a step or a turn
     private readonly StringBuilder _errors = new(); // also the lock of itself
+
+    static ChildProcess() => AppDomain.CurrentDomain.ProcessExit += (_, _) =>
+    {
+        // Ended from outside, by Ctrl-C or SIGTERM: nothing disposes, and nothing may stay behind.
+        foreach (var process in s_alive.Values) process.Kill(entireProcessTree: true);
+    };
 
     private ChildProcess(string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string> environment)
     {
@@ -28,6 +36,7 @@ internal sealed class ChildProcess : IDisposable
             lock (_errors) _errors.AppendLine(said.Data);
         };
         _process.Start();
+        s_alive[this] = _process;
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
     }
@@ -78,6 +87,7 @@ internal sealed class ChildProcess : IDisposable
 
     public void Dispose()
     {
+        s_alive.TryRemove(this, out _);
         if (!_process.HasExited) _process.Kill(entireProcessTree: true);
         _process.WaitForExit();
         _process.Dispose();

@@ -59,8 +59,8 @@ internal sealed class OurRun : ITrainingRun
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var worker in _workers.Concat(_dead)) worker.Dispose();
         await _coordinator.DisposeAsync();
+        foreach (var worker in _workers.Concat(_dead)) worker.Dispose();
     }
 
     private ChildProcess StartWorker() =>
@@ -68,7 +68,11 @@ internal sealed class OurRun : ITrainingRun
 
     private void Happened(TrainingEvent happened)
     {
-        if (happened is WorkerLost) _losses++;
+        if (happened is WorkerLost lost)
+        {
+            _losses++;
+            Console.Error.WriteLine($"ours: {lost.Name} is lost: {lost.Reason}");
+        }
         else if (happened is StepCommitted step) _steps.Writer.TryWrite(new StepReport(step.Step, step.LossPerToken, step.Workers, _losses, Stopwatch.GetTimestamp()));
     }
 }
