@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Aisle.Benchmarks;
 
@@ -12,12 +13,7 @@ internal static class TorchPeer
     private const string Probe = "import torch; print(torch.__version__, 'openblas' in open('/proc/self/maps').read())";
 
     /// <summary>One thread a process, on loopback.</summary>
-    public static IReadOnlyDictionary<string, string> Environment { get; } = new Dictionary<string, string>
-    {
-        ["OMP_NUM_THREADS"] = "1",
-        ["OPENBLAS_NUM_THREADS"] = "1",
-        ["GLOO_SOCKET_IFNAME"] = "lo",
-    };
+    public static IReadOnlyDictionary<string, string> Environment { get; } = Settings();
 
     /// <returns>Its version, or null where it is absent and cannot be installed: standard error says so.</returns>
     public static async Task<string?> FindVersionAsync()
@@ -47,5 +43,13 @@ internal static class TorchPeer
         await errors;
         await process.WaitForExitAsync();
         return process.ExitCode == 0 ? output : null;
+    }
+
+    private static Dictionary<string, string> Settings()
+    {
+        var settings = new Dictionary<string, string> { ["OMP_NUM_THREADS"] = "1", ["OPENBLAS_NUM_THREADS"] = "1", ["GLOO_SOCKET_IFNAME"] = "lo" };
+        // Debian's OpenBLAS does not know processors younger than itself and takes AVX2 for them; told so, it uses AVX-512, as our arithmetic does.
+        if (Avx512BW.VL.IsSupported && Avx512DQ.VL.IsSupported) settings["OPENBLAS_CORETYPE"] = "SkylakeX";
+        return settings;
     }
 }
