@@ -75,11 +75,10 @@ public sealed partial class Coordinator
 
     private void Committed(CoordinatorEffect.Committed committed)
     {
-        var tokens = (double)_options.Recipe.Slices * _options.Recipe.SequencesPerSlice * _options.Recipe.ContextTokens;
         var took = committed.At - _latestAt;
         (_latest, _latestAt) = (committed.Report, committed.At);
         Raise(new StepCommitted(
-            committed.At, committed.State, committed.Report.LossPerToken, took > TimeSpan.Zero ? tokens / took.TotalSeconds : 0, committed.Workers,
+            committed.At, committed.State, committed.Report.LossPerToken, took > TimeSpan.Zero ? _rules.TokensPerStep / took.TotalSeconds : 0, committed.Workers,
             committed.Report.WeightsHash, committed.Report.Skipped));
     }
 

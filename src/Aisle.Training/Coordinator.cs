@@ -10,10 +10,11 @@ namespace Aisle.Training;
 /// <summary>What a coordinator is given.</summary>
 public sealed record CoordinatorOptions
 {
-    public required TrainingRecipe Recipe { get; init; }
+    /// <summary>With <see cref="ParameterCount"/>: what every worker must have. Without either, the first worker's recipe and model are the run's.</summary>
+    public TrainingRecipe? Recipe { get; init; }
 
     /// <summary>Parameters of the model that the recipe describes: decides how it is cut into shards.</summary>
-    public required int ParameterCount { get; init; }
+    public int? ParameterCount { get; init; }
 
     /// <summary>Shared by the job's coordinator and workers, and nobody else.</summary>
     public required ReadOnlyMemory<byte> Secret { get; init; }
@@ -49,7 +50,6 @@ public sealed partial class Coordinator : IAsyncDisposable
 {
     private static readonly TimeSpan s_tickEvery = TimeSpan.FromMilliseconds(250);
     private readonly CoordinatorOptions _options;
-    private readonly long _lastStep;
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
     private readonly long _start;
     private readonly CancellationTokenSource _ending = new();
@@ -67,21 +67,17 @@ public sealed partial class Coordinator : IAsyncDisposable
     {
         _options = options;
         _start = options.Time.GetTimestamp();
-        _lastStep = Math.Min(options.StopAtStep ?? long.MaxValue, options.Recipe.Steps);
-        if (options.ResumeFrom is { Step: var from } && (from < 0 || from > _lastStep))
+        var lastStep = Math.Min(options.StopAtStep ?? long.MaxValue, options.Recipe?.Steps ?? long.MaxValue);
+        if (options.ResumeFrom is { Step: var from } && (from < 0 || from > lastStep))
         {
-            throw new AisleException("AISLE-5114", $"The run ends at step {_lastStep}, before step {from} of its checkpoint.", "Resume from an earlier checkpoint, or stop later.");
+            throw new AisleException("AISLE-5114", $"The run ends at step {lastStep}, before step {from} of its checkpoint.", "Resume from an earlier checkpoint, or stop later.");
         }
         _rules = new CoordinatorProtocol(new CoordinatorRules
         {
-            Slices = options.Recipe.Slices,
-            Shards = new ShardGrid(options.ParameterCount).Count,
-            LastStep = _lastStep,
-            ModelAtEnd = _lastStep == options.Recipe.Steps,
-            CheckpointEvery = options.Recipe.CheckpointEvery,
+            Run = ShapeOf(options),
+            StopAtStep = options.StopAtStep,
             ResumeFrom = options.ResumeFrom,
             MinimumWorkers = options.MinimumWorkers,
-            Recipe = options.Recipe.Digest,
             SuspectAfter = options.SuspectAfter,
         });
         _listener.Bind(options.Listen);
@@ -100,6 +96,13 @@ public sealed partial class Coordinator : IAsyncDisposable
 
     /// <summary>Ends when the result is stored, and fails with an <see cref="AisleException"/> when it cannot be.</summary>
     public Task<TrainingOutcome> Completion => _outcome.Task;
+
+    private static RunShape? ShapeOf(CoordinatorOptions options) => options switch
+    {
+        { Recipe: { } recipe, ParameterCount: { } count } => new RunShape(recipe.Digest, recipe.Slices, new ShardGrid(count).Count, recipe.Steps, recipe.CheckpointEvery),
+        { Recipe: null, ParameterCount: null } => null,
+        _ => throw new ArgumentException("Give both a recipe and its model's parameter count, or neither.", nameof(options)),
+    };
 
     private TimeSpan Now => _options.Time.GetElapsedTime(_start);
 
@@ -192,10 +195,11 @@ public sealed partial class Coordinator : IAsyncDisposable
     private MemberId Introduce(Connection connection, ControlMessage message)
     {
         if (message is not ControlMessage.Introduce hello) throw new AisleException("AISLE-5131", "A worker's first message is not its introduction.", "Start the coordinator and all workers from one version.");
+        hello.Run.ThrowIfImpossible();
         var member = new Member(new MemberId(_nextMember++), hello.Name, connection.Remote.Address.ToString(), hello.Port);
         _connections.Add(member.Id, (member, connection));
         Tell(member.Id, new ControlMessage.Welcome(member.Id));
-        Carry(_rules.Introduced(new Introduction(member, hello.Recipe, hello.Shards, hello.Canary, hello.NumericClass), Now));
+        Carry(_rules.Introduced(new Introduction(member, hello.Run, hello.TokensPerStep, hello.Canary, hello.NumericClass), Now));
         return member.Id;
     }
 

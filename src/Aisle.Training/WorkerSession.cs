@@ -79,7 +79,8 @@ internal sealed partial class WorkerSession : IExchangeOwner, IDisposable
         _coordinator.ReceiveWithin(s_coordinatorSilentFor);
         _coordinator.SendWithin(s_coordinatorSilentFor);
         if (_ending.IsCancellationRequested) return;
-        Tell(new ControlMessage.Introduce(_options.Name, _exchange.EndPoint.Port, _recipe.Digest, _grid.Count, _canary, _options.NumericClass));
+        Tell(new ControlMessage.Introduce(
+            _options.Name, _exchange.EndPoint.Port, new RunShape(_recipe.Digest, _recipe.Slices, _grid.Count, _recipe.Steps, _recipe.CheckpointEvery), _model.TokensPerStep, _canary, _options.NumericClass));
         Start("coordinator", Listen);
         Start("heartbeat", Beat);
 

@@ -14,7 +14,7 @@ public sealed partial class CoordinatorProtocol
             return;
         }
         var latest = _plans.Keys.Last();
-        if (latest >= rules.LastStep)
+        if (latest >= LastStep)
         {
             CompleteWhenStored();
             return;
@@ -55,7 +55,7 @@ public sealed partial class CoordinatorProtocol
     {
         ImmutableArray<Member> members = [.. Active.Select(member => member.Member)];
         var donors = Active.OrderByDescending(member => member.State).Select(member => member.Member.Id).ToArray();
-        var isLast = step == rules.LastStep;
+        var isLast = step == LastStep;
         OrderSave(step);
         var plan = new StepPlan
         {
@@ -63,8 +63,8 @@ public sealed partial class CoordinatorProtocol
             Step = step,
             Members = members,
             Learners = [.. Learners.Select((learner, i) => new Learner(learner.Member, donors[i % donors.Length]))],
-            Units = isLast ? [] : [.. Assign(SliceSet.Range(0, rules.Slices), members)],
-            ShardOwners = [.. Enumerable.Range(0, rules.Shards).Select(shard => members[shard % members.Length].Id)],
+            Units = isLast ? [] : [.. Assign(SliceSet.Range(0, Shape.Slices), members)],
+            ShardOwners = [.. Enumerable.Range(0, Shape.Shards).Select(shard => members[shard % members.Length].Id)],
         };
         _plans.Add(step, plan);
         Send(plan);

@@ -38,10 +38,10 @@ public sealed partial class CoordinatorProtocol
 
     private bool IsStored(long step) => IsModel(step) || IsCheckpoint(step);
 
-    private bool IsModel(long step) => step == rules.LastStep && rules.ModelAtEnd;
+    private bool IsModel(long step) => step == LastStep && LastStep == Shape.Steps;
 
     private bool IsCheckpoint(long step) => step > (_newest?.Step ?? 0)
-        && ((step == rules.LastStep && !rules.ModelAtEnd) || (rules.CheckpointEvery > 0 && step % rules.CheckpointEvery == 0));
+        && ((step == LastStep && LastStep < Shape.Steps) || (Shape.CheckpointEvery > 0 && step % Shape.CheckpointEvery == 0));
 
     /// <summary>Said before the plan of the same step, so that a keeper copies the state before that step changes it.</summary>
     private void OrderSave(long step)
@@ -61,7 +61,7 @@ public sealed partial class CoordinatorProtocol
             bool CanWrite(MemberId id) => _members.TryGetValue(id, out var member) && member.Role == Role.Active && !save.Failed.Contains(id);
             if (CanWrite(save.Order.Keepers[0])) continue;
             // The last state stays where it is: there anyone can write it. An earlier one is only with its keepers.
-            ImmutableArray<MemberId> left = [.. step == rules.LastStep ? Active.Select(member => member.Member.Id).Where(CanWrite) : save.Order.Keepers.Where(CanWrite)];
+            ImmutableArray<MemberId> left = [.. step == LastStep ? Active.Select(member => member.Member.Id).Where(CanWrite) : save.Order.Keepers.Where(CanWrite)];
             if (left.Length > 0)
             {
                 save.Order = save.Order with { Keepers = left };
@@ -71,7 +71,7 @@ public sealed partial class CoordinatorProtocol
             _saves.Remove(step);
             var reason = save.LastReason ?? "the workers that kept it are gone";
             _effects.Add(new CoordinatorEffect.NotStored(step, reason));
-            if (step == rules.LastStep)
+            if (step == LastStep)
             {
                 Fail(new AisleException("AISLE-5124", $"The result at step {step} could not be stored: {reason}.", "Make room or repair the store, then run the job again: it resumes from its last checkpoint."));
             }
@@ -80,10 +80,10 @@ public sealed partial class CoordinatorProtocol
 
     private void CompleteWhenStored()
     {
-        if (_over || _saves.Count > 0 || !Active.Any(member => member.State >= rules.LastStep)) return;
+        if (_over || _saves.Count > 0 || !Active.Any(member => member.State >= LastStep)) return;
         _over = true;
         foreach (var id in _members.Keys) _effects.Add(new CoordinatorEffect.SendFinished(id));
-        _effects.Add(new CoordinatorEffect.Completed(rules.LastStep));
+        _effects.Add(new CoordinatorEffect.Completed(LastStep));
     }
 
     private sealed class Save(SaveOrder order)

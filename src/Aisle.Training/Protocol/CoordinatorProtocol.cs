@@ -6,27 +6,17 @@ namespace Aisle.Training.Protocol;
 /// <summary>What a coordinator's rules need to know of a job.</summary>
 public sealed record CoordinatorRules
 {
-    public required int Slices { get; init; }
+    /// <summary>Null: the first worker's.</summary>
+    public RunShape? Run { get; init; }
 
-    public required int Shards { get; init; }
-
-    /// <summary>State at which the run ends.</summary>
-    public required long LastStep { get; init; }
-
-    /// <summary>States that are multiples of this are stored. 0: none.</summary>
-    public long CheckpointEvery { get; init; }
-
-    /// <summary>Whether the last state is the model to hand over, or only a checkpoint to stop at.</summary>
-    public bool ModelAtEnd { get; init; } = true;
+    /// <summary>Ends the run at this state, with a checkpoint in place of a model.</summary>
+    public long? StopAtStep { get; init; }
 
     /// <summary>The stored state the run starts with; null for the seed's.</summary>
     public (long Step, Digest Digest)? ResumeFrom { get; init; }
 
     /// <summary>Workers to wait for before the first step.</summary>
     public int MinimumWorkers { get; init; } = 1;
-
-    /// <summary>Digest that every worker's recipe must have.</summary>
-    public required Digest Recipe { get; init; }
 
     /// <summary>A worker that says nothing for so long is taken for dead.</summary>
     public TimeSpan SuspectAfter { get; init; } = TimeSpan.FromSeconds(2);
@@ -36,9 +26,10 @@ public sealed record CoordinatorRules
 }
 
 /// <summary>How a worker introduces itself.</summary>
+/// <param name="TokensPerStep">What a step's gradient is divided by.</param>
 /// <param name="Canary">Digest of the gradient of the first slice at the seed's weights: equal within a numeric class.</param>
 /// <param name="NumericClass">What decides floating-point bits there, for the message when canaries differ.</param>
-public sealed record Introduction(Member Member, Digest Recipe, int Shards, Digest Canary, string NumericClass);
+public sealed record Introduction(Member Member, RunShape Run, long TokensPerStep, Digest Canary, string NumericClass);
 
 /// <summary>
 /// The coordinator's rules: who is in, who computes what, who owns which shard, and what changes when a worker dies or comes. Feed it what
@@ -52,7 +43,8 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
     private readonly Dictionary<long, ulong> _hashes = [];
     private List<CoordinatorEffect> _effects = [];
     private (long Step, Digest Digest)? _newest = rules.ResumeFrom;
-    private (Digest Canary, string NumericClass)? _class;
+    private RunShape? _run = rules.Run;
+    private Introduction? _first; // the worker that fixed the numeric class, and the run where nobody else had
     private long _epoch;
     private int _nextUnit;
     private long _reached = rules.ResumeFrom?.Step ?? 0; // highest state that anyone has reached
@@ -74,6 +66,16 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
 
     public bool IsOver => _over;
 
+    /// <summary>What the run is; null until the first worker has said it.</summary>
+    public RunShape? Run => _run;
+
+    /// <summary>Tokens in one step; 0 until the first worker has said it.</summary>
+    public long TokensPerStep => _first?.TokensPerStep ?? 0;
+
+    private RunShape Shape => _run!; // nothing is planned before somebody is in
+
+    private long LastStep => Math.Min(rules.StopAtStep ?? long.MaxValue, Shape.Steps);
+
     public IReadOnlyList<CoordinatorEffect> Introduced(Introduction worker, TimeSpan now)
     {
         if (Objection(worker) is { } objection)
@@ -81,7 +83,8 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
             _effects.Add(new CoordinatorEffect.Refuse(worker.Member.Id, objection));
             return Take();
         }
-        _class ??= (worker.Canary, worker.NumericClass);
+        _run ??= worker.Run;
+        _first ??= worker;
         _members.Add(worker.Member.Id, new Standing(worker.Member) { LastHeard = now });
         Advance(now);
         return Take();
@@ -155,19 +158,26 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
         return Take();
     }
 
-    private AisleException? Objection(Introduction worker) => this switch
+    private AisleException? Objection(Introduction worker)
     {
-        { _over: true } => new AisleException("AISLE-5121", "The run is over; it needs no more workers.", "Nothing to do."),
-        _ when worker.Recipe != rules.Recipe => new AisleException(
-            "AISLE-5122", $"Worker {worker.Member.Name} has recipe {worker.Recipe.Short}, the job has {rules.Recipe.Short}.", "Start the worker with the job's own parameters and inputs."),
-        _ when worker.Shards != rules.Shards => new AisleException(
-            "AISLE-5132", $"Worker {worker.Member.Name} cuts its model into {worker.Shards} shards, the coordinator into {rules.Shards}.", "Start the coordinator and all workers from one version and recipe."),
-        { _class: var (canary, numericClass) } when canary != worker.Canary => new AisleException(
+        var name = worker.Member.Name;
+        if (_over) return new AisleException("AISLE-5121", "The run is over; it needs no more workers.", "Nothing to do.");
+        if (_run?.Objection(name, worker.Run, rules.Run is null ? $"the first worker {_first!.Member.Name}" : "the job") is { } objection) return objection;
+        if (Math.Min(rules.StopAtStep ?? long.MaxValue, worker.Run.Steps) is var last && rules.ResumeFrom?.Step > last)
+        {
+            return new AisleException("AISLE-5114", $"The run of worker {name} ends at step {last}, before step {rules.ResumeFrom?.Step} of its checkpoint.", "Resume from an earlier checkpoint, or stop later.");
+        }
+        if (_first is not { } first) return null;
+        if (first.TokensPerStep != worker.TokensPerStep)
+        {
+            return new AisleException(
+                "AISLE-5150", $"Worker {name} counts {worker.TokensPerStep} tokens in a step, {first.Member.Name} {first.TokensPerStep}: their data differ.", "Start all workers with the same inputs.");
+        }
+        return first.Canary == worker.Canary ? null : new AisleException(
             "AISLE-5123",
-            $"Worker {worker.Member.Name} computes other bits: its canary gradient is {worker.Canary.Short}, the job's is {canary.Short} (numeric class '{worker.NumericClass}' against '{numericClass}').",
-            "Use machines of one numeric class for a job, or start all of them in the portable class; `aisle doctor` prints each machine's."),
-        _ => null,
-    };
+            $"Worker {name} computes other bits: its canary gradient is {worker.Canary.Short}, the job's is {first.Canary.Short} (numeric class '{worker.NumericClass}' against '{first.NumericClass}').",
+            "Use machines of one numeric class for a job, or start all of them in the portable class; `aisle doctor` prints each machine's.");
+    }
 
     private void Fail(AisleException reason)
     {

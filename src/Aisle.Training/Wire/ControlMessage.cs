@@ -26,7 +26,7 @@ internal abstract record ControlMessage
     }
 
     /// <summary>A worker's first message. The host is the address it called from.</summary>
-    public sealed record Introduce(string Name, int Port, Digest Recipe, int Shards, Digest Canary, string NumericClass) : ControlMessage;
+    public sealed record Introduce(string Name, int Port, RunShape Run, long TokensPerStep, Digest Canary, string NumericClass) : ControlMessage;
 
     public sealed record Welcome(MemberId Member) : ControlMessage;
 

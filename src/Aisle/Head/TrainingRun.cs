@@ -19,12 +19,12 @@ internal sealed class TrainingRun : IAsyncDisposable
     private readonly Coordinator _coordinator;
     private readonly Action _wake;
 
-    private TrainingRun(Job job, CoordinatorOptions options, string secret, JobEvents events, Action wake)
+    private TrainingRun(Job job, TrainingRecipe recipe, CoordinatorOptions options, string secret, JobEvents events, Action wake)
     {
         _job = job;
         _events = events;
         _wake = wake;
-        _steps = options.Recipe.Steps;
+        _steps = recipe.Steps;
         Secret = secret;
         _coordinator = Coordinator.Start(options with { Event = Tell, Log = text => events.Add(job, Event("log") with { Message = text }) });
         Outcome = WaitAsync();
@@ -42,7 +42,7 @@ internal sealed class TrainingRun : IAsyncDisposable
     public static TrainingRun Start(Job job, TrainingRecipe recipe, int parameterCount, TrainingCheckpoint? from, JobEvents events, TimeProvider time, Action wake)
     {
         var secret = RandomNumberGenerator.GetBytes(32);
-        return new TrainingRun(job, new CoordinatorOptions
+        return new TrainingRun(job, recipe, new CoordinatorOptions
         {
             Recipe = recipe,
             ParameterCount = parameterCount,

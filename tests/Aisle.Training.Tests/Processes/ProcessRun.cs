@@ -20,7 +20,7 @@ internal sealed class ProcessRun : IAsyncDisposable
     private readonly bool _ownsFolder;
 
     public ProcessRun(
-        int minimumWorkers = 1, string? folder = null, (long, Digest)? resumeFrom = null, long? stopAt = null, string[]? parameters = null)
+        int minimumWorkers = 1, string? folder = null, (long, Digest)? resumeFrom = null, long? stopAt = null, string[]? parameters = null, bool tellRecipe = true)
     {
         _parameters = parameters ?? s_defaults;
         _ownsFolder = folder is null;
@@ -28,8 +28,8 @@ internal sealed class ProcessRun : IAsyncDisposable
         Recipe = TrainingRecipe.FromParameters(_parameters.ToDictionary(parameter => parameter.Split('=')[0], parameter => parameter.Split('=')[1]), seed: 5);
         _coordinator = Coordinator.Start(new CoordinatorOptions
         {
-            Recipe = Recipe,
-            ParameterCount = NextSymbolModel.Parameters,
+            Recipe = tellRecipe ? Recipe : null,
+            ParameterCount = tellRecipe ? NextSymbolModel.Parameters : null,
             Secret = Secret,
             MinimumWorkers = minimumWorkers,
             ResumeFrom = resumeFrom,
@@ -79,13 +79,13 @@ internal sealed class ProcessRun : IAsyncDisposable
     }
 
     /// <returns>What the process says of its failure; empty when it does not fail.</returns>
-    public Task<string> StartWorker(string name, string? secret = null, bool mayFail = false)
+    public Task<string> StartWorker(string name, string? secret = null, bool mayFail = false, string[]? parameters = null)
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Aisle.Training.Tests.Worker"))
         {
             RedirectStandardError = true,
         };
-        foreach (var argument in (string[])[name, EndPoint.ToString(), secret ?? Convert.ToHexString(Secret), Folder, .. _parameters]) start.ArgumentList.Add(argument);
+        foreach (var argument in (string[])[name, EndPoint.ToString(), secret ?? Convert.ToHexString(Secret), Folder, .. parameters ?? _parameters]) start.ArgumentList.Add(argument);
         var process = Process.Start(start)!;
         _processes[name] = process;
         return Watch();

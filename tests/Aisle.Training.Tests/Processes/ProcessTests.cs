@@ -121,6 +121,23 @@ public sealed class ProcessTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task A_coordinator_that_was_told_no_recipe_takes_the_first_workers_and_refuses_another()
+    {
+        await using var whole = new ProcessRun(minimumWorkers: 2, tellRecipe: false);
+        _ = whole.StartWorker("first");
+        _ = whole.StartWorker("second");
+        AssertSame(await s_alone.Value, await whole.CompletionAsync());
+        Assert.All(whole.Events.OfType<StepCommitted>().Skip(1), committed => Assert.True(committed.TokensPerSecond > 0));
+
+        await using var run = new ProcessRun(tellRecipe: false, parameters: ["steps=100000", "slices=15", "sequencesPerSlice=2", "contextTokens=16"]);
+        _ = run.StartWorker("first");
+        await run.Seen(happened => happened is StepCommitted);
+        var message = await run.StartWorker("other", mayFail: true, parameters: ["steps=100000", "slices=30", "sequencesPerSlice=2", "contextTokens=16"]);
+        Assert.Contains("AISLE-5122", message, StringComparison.Ordinal);
+        Assert.Contains("slices 30 against 15", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_worker_with_another_secret_is_not_let_in()
     {
         await using var run = new ProcessRun();

@@ -9,7 +9,7 @@ namespace Aisle.Training.Tests.Simulation;
 /// </summary>
 internal sealed class SimulatedCluster
 {
-    private static readonly Digest s_recipe = Digest.Of("recipe");
+    private readonly RunShape _shape;
     private readonly Random _random;
     private readonly CoordinatorProtocol _coordinator;
     private readonly SortedDictionary<MemberId, SimulatedWorker> _alive = [];
@@ -38,14 +38,11 @@ internal sealed class SimulatedCluster
         _suspicionsLeft = _random.Next(3) / 2;
         _resetsLeft = _random.Next(3);
         var workers = _random.Next(1, 6);
+        _shape = new RunShape(Digest.Of("recipe"), slices, SimulatedModel.Shards, steps, _random.Next(3));
         _coordinator = new CoordinatorProtocol(new CoordinatorRules
         {
-            Slices = slices,
-            Shards = SimulatedModel.Shards,
-            LastStep = steps,
-            CheckpointEvery = _random.Next(3),
+            Run = _random.Next(2) == 0 ? _shape : null,
             MinimumWorkers = _minimum = _random.Next(1, workers + 1),
-            Recipe = s_recipe,
             SuspectAfter = TimeSpan.MaxValue,
             LearnWithin = TimeSpan.MaxValue,
         });
@@ -172,7 +169,7 @@ internal sealed class SimulatedCluster
     {
         var id = new MemberId(_nextId++);
         _alive.Add(id, new SimulatedWorker(this, id));
-        var introduction = new Introduction(new Member(id, $"w{id.Value}", "", 0), s_recipe, SimulatedModel.Shards, Digest.Of("canary"), "");
+        var introduction = new Introduction(new Member(id, $"w{id.Value}", "", 0), _shape, 1, Digest.Of("canary"), "");
         Queue(_toCoordinator, id).Enqueue(() => Carry(_coordinator.Introduced(introduction, Now())));
     }
 

@@ -106,7 +106,7 @@ public sealed class FrameTests
         var member = new Member(new MemberId(3), "w3", "127.0.0.1", 4000);
         ControlMessage[] messages =
         [
-            new ControlMessage.Introduce("w", 1, Artifacts.Digest.Of("r"), 4, Artifacts.Digest.Of("c"), "class"),
+            new ControlMessage.Introduce("w", 1, new RunShape(Artifacts.Digest.Of("r"), 4, 5, 6, 7), 8, Artifacts.Digest.Of("c"), "class"),
             new ControlMessage.Begin(StateSource.Peer, 12, null),
             new ControlMessage.Reached(4, ulong.MaxValue, double.NaN, true),
             new ControlMessage.OrderSave(new SaveOrder(5, true, false, [new MemberId(1)])),
