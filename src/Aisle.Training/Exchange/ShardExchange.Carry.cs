@@ -66,9 +66,8 @@ internal sealed partial class ShardExchange
 
     private void Carry(IReadOnlyList<WorkerEffect> effects, ReadOnlySpan<byte> packed = default, ReadOnlySpan<float> reduced = default, ShardNote note = default)
     {
-        for (var i = 0; i < effects.Count; i++)
+        foreach (var effect in effects.ToArray())
         {
-            var effect = effects[i];
             var (step, shard) = (effect.Step, effect.Shard);
             switch (effect.Action)
             {
@@ -81,6 +80,7 @@ internal sealed partial class ShardExchange
                     break;
                 case WorkerAction.Reduce:
                     Reduce(StepOf(step), shard);
+                    Carry(Rules.ShardReduced(step, shard));
                     break;
                 case WorkerAction.KeepArrived:
                     reduced.CopyTo(GradientOf(StepOf(step)).Slice(_grid.Offset(shard), _grid.Length(shard)));

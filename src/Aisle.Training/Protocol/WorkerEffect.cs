@@ -3,7 +3,7 @@ namespace Aisle.Training.Protocol;
 /// <summary>What a worker's rules ask of the shell around them. Carried out in the order given.</summary>
 public enum WorkerAction
 {
-    /// <summary>Compute the unit's slices on the weights of this step, then report <see cref="WorkerProtocol.UnitComputed"/>.</summary>
+    /// <summary>Compute the unit's slices on the weights of this step, then report <see cref="WorkerProtocol.UnitComputed"/> or, shard by shard, <see cref="WorkerProtocol.UnitShardComputed"/>.</summary>
     Compute,
 
     /// <summary>Add this worker's own unit to the shard's sum.</summary>
@@ -12,7 +12,7 @@ public enum WorkerAction
     /// <summary>Add the contribution that has just arrived to the shard's sum.</summary>
     FoldArrived,
 
-    /// <summary>Every slice is in the shard's sum: turn it into the mean gradient.</summary>
+    /// <summary>Every slice is in the shard's sum: turn it into the mean gradient, then report <see cref="WorkerProtocol.ShardReduced"/>.</summary>
     Reduce,
 
     /// <summary>Keep the reduced shard that has just arrived.</summary>

@@ -9,76 +9,90 @@ public sealed partial class WorkerProtocol
     private void DriveAll()
     {
         DriveSnapshots(); // before a step may change the weights
-        foreach (var (step, state) in _steps) Drive(step, state);
+        foreach (var state in _steps) Drive(state);
         DriveLearners();
     }
 
-    private void Drive(long step, StepState state)
+    private void Drive(StepState state)
     {
         if (state.Plan is null) return;
-        if (State == step && state.ReducedShards < shards)
+        if (State == state.Step && state.ReducedShards < shards)
         {
-            foreach (var unit in state.Units.Values.Where(unit => !unit.Started))
+            foreach (var unit in state.Units)
             {
+                if (unit.Started) continue;
                 unit.Started = true;
-                Emit(WorkerAction.Compute, step, unit.Id);
+                Emit(WorkerAction.Compute, state.Step, unit.Id);
             }
         }
-        for (var shard = 0; shard < shards; shard++) DriveShard(step, state, shard);
-        DriveApply(step, state);
+        for (var shard = 0; shard < shards; shard++) DriveShard(state, shard);
+        DriveApply(state);
     }
 
-    private void DriveShard(long step, StepState state, int index)
+    private void DriveShard(StepState state, int index)
     {
         var shard = state.Shards[index];
         var owner = state.Plan?.ShardOwners[index];
         if (!shard.IsReduced && owner is { } target)
         {
-            foreach (var unit in state.Units.Values.Where(unit => unit.Done && unit.SentTo[index] != target))
+            foreach (var unit in state.Units)
             {
+                if (!unit.Done[index] || unit.SentTo[index] == target) continue;
                 unit.SentTo[index] = target;
                 if (target != self)
                 {
-                    Emit(WorkerAction.SendContribution, step, unit.Id, index, target);
+                    Emit(WorkerAction.SendContribution, state.Step, unit.Id, index, target);
                 }
                 else if (!shard.Covered.Overlaps(unit.Slices))
                 {
-                    shard.Covered = shard.Covered.Union(unit.Slices);
-                    Emit(WorkerAction.FoldOwn, step, unit.Id, index);
+                    shard.Covered.Add(unit.Slices);
+                    Emit(WorkerAction.FoldOwn, state.Step, unit.Id, index);
                 }
             }
         }
-        if (!shard.IsReduced && shard.Covered.Equals(_all))
+        if (!shard.IsReduced)
         {
-            shard.ReducedFrom = self;
-            state.ReducedShards++;
-            Emit(WorkerAction.Reduce, step, shard: index);
+            if (shard.ReduceAsked || !shard.Covered.Is(_all)) return;
+            shard.ReduceAsked = true;
+            Emit(WorkerAction.Reduce, state.Step, shard: index);
+            return;
         }
-        if (!shard.IsReduced || owner is null) return;
+        if (owner is null) return;
         if (owner == self)
         {
-            foreach (var receiver in state.Plan!.Receivers)
-            {
-                if (receiver.Id != self && shard.PublishedTo.Add(receiver.Id)) Emit(WorkerAction.SendReduced, step, shard: index, peer: receiver.Id);
-            }
+            foreach (var member in state.Plan!.Members) Publish(state, index, member.Id);
+            foreach (var learner in state.Plan.Learners) Publish(state, index, learner.Member.Id);
         }
         else if (shard.ReducedFrom != owner && shard.ForwardedTo != owner)
         {
             // The owner changed after the shard was reduced: the new one may lack what this worker has, and others wait for it.
             shard.ForwardedTo = owner;
-            Emit(WorkerAction.SendReduced, step, shard: index, peer: owner.Value);
+            Emit(WorkerAction.SendReduced, state.Step, shard: index, peer: owner.Value);
         }
     }
 
-    private void DriveApply(long step, StepState state)
+    private void Publish(StepState state, int index, MemberId receiver)
     {
-        if (State != step || state.Plan is null || state.ReducedShards < shards || state.ApplyAsked) return;
+        if (receiver != self && state.Shards[index].PublishedTo.Add(receiver)) Emit(WorkerAction.SendReduced, state.Step, shard: index, peer: receiver);
+    }
+
+    private void BecomeReduced(StepState state, int index, Shard shard, MemberId from)
+    {
+        shard.ReducedFrom = from;
+        state.ReducedShards++;
+        DriveShard(state, index);
+        DriveApply(state);
+    }
+
+    private void DriveApply(StepState state)
+    {
+        if (State != state.Step || state.Plan is null || state.ReducedShards < shards || state.ApplyAsked) return;
         state.ApplyAsked = true;
-        Emit(WorkerAction.Apply, step);
+        Emit(WorkerAction.Apply, state.Step);
     }
 
     // Between Apply and Applied the weights are neither this state nor the next: whoever wants a copy waits.
-    private bool IsApplying => State is { } state && _steps.TryGetValue(state, out var step) && step.ApplyAsked;
+    private bool IsApplying => State is { } state && Find(state) is { ApplyAsked: true };
 
     private void DriveSnapshots()
     {
@@ -108,23 +122,66 @@ public sealed partial class WorkerProtocol
         }
     }
 
-    private sealed class StepState(int shards)
+    private sealed class StepState
     {
+        private readonly int _shards;
+        private readonly Stack<OwnUnit> _spareUnits = [];
+
+        public StepState(int shards)
+        {
+            _shards = shards;
+            Shards = [.. Enumerable.Range(0, shards).Select(_ => new Shard())];
+        }
+
+        public long Step { get; set; }
+
         public StepPlan? Plan { get; set; }
 
-        public SortedDictionary<int, OwnUnit> Units { get; } = [];
+        /// <summary>In the order of their ids.</summary>
+        public List<OwnUnit> Units { get; } = [];
 
-        public Shard[] Shards { get; } = [.. Enumerable.Range(0, shards).Select(_ => new Shard())];
+        public Shard[] Shards { get; }
 
         public int ReducedShards { get; set; }
 
         public bool ApplyAsked { get; set; }
+
+        public OwnUnit UnitOf(int id)
+        {
+            foreach (var unit in Units)
+            {
+                if (unit.Id == id) return unit;
+            }
+            throw new ArgumentOutOfRangeException(nameof(id), id, $"No unit of step {Step} that this worker computes.");
+        }
+
+        public void Take(Unit unit)
+        {
+            var at = Units.Count;
+            while (at > 0 && Units[at - 1].Id >= unit.Id) at--;
+            if (at < Units.Count && Units[at].Id == unit.Id) return;
+            var own = _spareUnits.TryPop(out var spare) ? spare : new OwnUnit(_shards);
+            own.Become(unit);
+            Units.Insert(at, own);
+        }
+
+        public void Forget()
+        {
+            Plan = null;
+            foreach (var unit in Units) _spareUnits.Push(unit);
+            Units.Clear();
+            foreach (var shard in Shards) shard.Forget();
+            (ReducedShards, ApplyAsked) = (0, false);
+        }
     }
 
     private sealed class Shard
     {
         /// <summary>Slices that the sum here holds.</summary>
-        public SliceSet Covered { get; set; } = SliceSet.Empty;
+        public SliceCover Covered { get; } = new();
+
+        /// <summary>The sum is complete and on its way to being the mean.</summary>
+        public bool ReduceAsked { get; set; }
 
         /// <summary>Who reduced it, as far as this worker knows; null until it is here.</summary>
         public MemberId? ReducedFrom { get; set; }
@@ -134,20 +191,35 @@ public sealed partial class WorkerProtocol
         public HashSet<MemberId> PublishedTo { get; } = [];
 
         public bool IsReduced => ReducedFrom is not null;
+
+        public void Forget()
+        {
+            Covered.Clear();
+            PublishedTo.Clear();
+            (ReduceAsked, ReducedFrom, ForwardedTo) = (false, null, null);
+        }
     }
 
-    private sealed class OwnUnit(int id, SliceSet slices, int shards)
+    private sealed class OwnUnit(int shards)
     {
-        public int Id => id;
+        public int Id { get; private set; }
 
-        public SliceSet Slices => slices;
+        public SliceSet Slices { get; private set; } = SliceSet.Empty;
 
         public bool Started { get; set; }
 
-        public bool Done { get; set; }
+        /// <summary>Shard → whether the unit's sum is final there.</summary>
+        public bool[] Done { get; } = new bool[shards];
 
         /// <summary>Shard → the owner it went to last.</summary>
         public MemberId?[] SentTo { get; } = new MemberId?[shards];
+
+        public void Become(Unit unit)
+        {
+            (Id, Slices, Started) = (unit.Id, unit.Slices, false);
+            Array.Clear(Done);
+            Array.Clear(SentTo);
+        }
 
         public void ForgetSentTo(MemberId peer)
         {

@@ -13,7 +13,8 @@ namespace Aisle.Training.Protocol;
 public sealed partial class WorkerProtocol(MemberId self, int slices, int shards)
 {
     private readonly SliceSet _all = SliceSet.Range(0, slices);
-    private readonly SortedDictionary<long, StepState> _steps = [];
+    private readonly List<StepState> _steps = []; // in rising order; three at most, but for what peers say ahead of their plan
+    private readonly Stack<StepState> _spareSteps = []; // used again, so that a step in the steady state allocates nothing
     private readonly HashSet<MemberId> _stateSentTo = [];
     private readonly SortedDictionary<long, SaveOrder> _orders = [];
     private readonly HashSet<long> _snapshots = [];
@@ -31,7 +32,10 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
     /// <summary>Whether a plan has come. Until then there is no telling which steps peers may rightly speak of: let them wait.</summary>
     public bool HasPlan => _latestPlan >= 0;
 
-    public StepPlan? PlanOf(long step) => _steps.GetValueOrDefault(step)?.Plan;
+    public StepPlan? PlanOf(long step) => Find(step)?.Plan;
+
+    /// <summary>Whether a reduced shard would be taken in, were it here.</summary>
+    public bool Lacks(long step, int shard) => Accepts(step, shard) && Find(step)?.Shards[shard].IsReduced != true;
 
     /// <summary>The weights are there: initial, from a checkpoint or from a donor.</summary>
     public IReadOnlyList<WorkerEffect> StateArrived(long state)
@@ -55,20 +59,33 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
         Release(upTo: plan.Step - 2);
         var step = StepOf(plan.Step);
         step.Plan = plan;
-        foreach (var unit in plan.Units.Where(unit => unit.Member == self && !step.Units.ContainsKey(unit.Id)))
+        foreach (var unit in plan.Units)
         {
-            step.Units.Add(unit.Id, new OwnUnit(unit.Id, unit.Slices, shards));
+            if (unit.Member == self) step.Take(unit);
         }
         DriveAll();
         return Take();
     }
 
+    /// <summary>The unit's sum is final in every shard.</summary>
     public IReadOnlyList<WorkerEffect> UnitComputed(long step, int unit)
     {
-        if (_steps.TryGetValue(step, out var state))
+        if (Find(step) is { } state)
         {
-            state.Units[unit].Done = true;
-            Drive(step, state);
+            Array.Fill(state.UnitOf(unit).Done, true);
+            Drive(state);
+        }
+        return Take();
+    }
+
+    /// <summary>The unit's sum is final in this shard; others may still change.</summary>
+    public IReadOnlyList<WorkerEffect> UnitShardComputed(long step, int unit, int shard)
+    {
+        if (Find(step) is { } state)
+        {
+            state.UnitOf(unit).Done[shard] = true;
+            DriveShard(state, shard);
+            DriveApply(state);
         }
         return Take();
     }
@@ -80,25 +97,44 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
         var state = StepOf(step);
         var target = state.Shards[shard];
         if (target.IsReduced || target.Covered.Overlaps(contribution)) return [];
-        target.Covered = target.Covered.Union(contribution);
+        target.Covered.Add(contribution);
         Emit(WorkerAction.FoldArrived, step, shard: shard);
-        DriveShard(step, state, shard);
-        DriveApply(step, state);
+        DriveShard(state, shard);
+        DriveApply(state);
+        return Take();
+    }
+
+    /// <summary>
+    /// A contribution that was taken in could not be read when its turn came: its owner is past the step, or has begun anew. The shard lacks its slices
+    /// again, and whoever had others turned down for them must be asked to send once more.
+    /// </summary>
+    public IReadOnlyList<WorkerEffect> ContributionLost(long step, int shard, SliceSet contribution)
+    {
+        if (Find(step) is not { } state || state.Shards[shard] is not { IsReduced: false } target) return Take();
+        target.Covered.Remove(contribution);
+        target.ReduceAsked = false;
+        foreach (var unit in state.Units)
+        {
+            if (unit.SentTo[shard] == self && !target.Covered.Overlaps(unit.Slices)) unit.SentTo[shard] = null;
+        }
+        DriveShard(state, shard);
+        return Take();
+    }
+
+    /// <summary><see cref="WorkerAction.Reduce"/> has been carried out.</summary>
+    public IReadOnlyList<WorkerEffect> ShardReduced(long step, int shard)
+    {
+        if (Find(step) is { } state && state.Shards[shard] is { IsReduced: false } target) BecomeReduced(state, shard, target, self);
         return Take();
     }
 
     /// <summary>A shard's mean gradient over all slices, from its owner or from a peer that has it.</summary>
     public IReadOnlyList<WorkerEffect> ReducedArrived(long step, int shard, MemberId from)
     {
-        if (!Accepts(step, shard)) return [];
+        if (!Lacks(step, shard)) return [];
         var state = StepOf(step);
-        var target = state.Shards[shard];
-        if (target.IsReduced) return [];
-        target.ReducedFrom = from;
-        state.ReducedShards++;
         Emit(WorkerAction.KeepArrived, step, shard: shard);
-        DriveShard(step, state, shard);
-        DriveApply(step, state);
+        BecomeReduced(state, shard, state.Shards[shard], from);
         return Take();
     }
 
@@ -115,9 +151,9 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
     public IReadOnlyList<WorkerEffect> LinkReset(MemberId peer)
     {
         _stateSentTo.Remove(peer);
-        foreach (var step in _steps.Values)
+        foreach (var step in _steps)
         {
-            foreach (var unit in step.Units.Values) unit.ForgetSentTo(peer);
+            foreach (var unit in step.Units) unit.ForgetSentTo(peer);
             foreach (var shard in step.Shards)
             {
                 shard.PublishedTo.Remove(peer);
@@ -148,18 +184,34 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
     private bool Accepts(long step, int shard) =>
         shard >= 0 && shard < shards && step > _released && step <= Math.Max(_latestPlan, State ?? -1) + 1;
 
+    private StepState? Find(long step)
+    {
+        foreach (var state in _steps)
+        {
+            if (state.Step == step) return state;
+        }
+        return null;
+    }
+
     private StepState StepOf(long step)
     {
-        if (!_steps.TryGetValue(step, out var state)) _steps.Add(step, state = new StepState(shards));
+        if (Find(step) is { } known) return known;
+        var state = _spareSteps.TryPop(out var spare) ? spare : new StepState(shards);
+        state.Step = step;
+        var at = _steps.Count;
+        while (at > 0 && _steps[at - 1].Step > step) at--;
+        _steps.Insert(at, state);
         return state;
     }
 
     private void Release(long upTo)
     {
-        while (_steps.Count > 0 && _steps.First().Key is var oldest && oldest <= upTo)
+        while (_steps.Count > 0 && _steps[0] is var oldest && oldest.Step <= upTo)
         {
-            _steps.Remove(oldest);
-            Emit(WorkerAction.Release, oldest);
+            _steps.RemoveAt(0);
+            Emit(WorkerAction.Release, oldest.Step);
+            oldest.Forget();
+            _spareSteps.Push(oldest);
         }
         _released = Math.Max(_released, upTo);
     }

@@ -132,6 +132,7 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
                     var mean = new float[SimulatedModel.ShardElements];
                     FixedPoint.Mean(_sums[(step, shard)], mean, SimulatedModel.FractionBits, cluster.Slices);
                     mean.CopyTo(Gradient(step), shard * SimulatedModel.ShardElements);
+                    Carry(Rules.ShardReduced(step, shard));
                     break;
                 case WorkerAction.KeepArrived:
                     reduced!.CopyTo(Gradient(step), shard * SimulatedModel.ShardElements);
