@@ -1,3 +1,4 @@
+using Aisle.Tensors;
 using Aisle.Training.Numerics;
 
 namespace Aisle.Training;
@@ -29,7 +30,11 @@ public interface ITrainable : IDisposable
     void Initialize(ulong seed);
 
     /// <summary>Overwrites <see cref="Gradients"/>. A pure function of (weights, step, slice) within one numeric class.</summary>
-    SliceLoss ComputeSlice(long step, int slice);
+    /// <param name="ready">
+    /// May be told each range of <see cref="Gradients"/> as soon as it is final, so that summing and sending begin while the rest is computed: every
+    /// element once, or nothing at all, and then the whole gradient is taken when this returns.
+    /// </param>
+    SliceLoss ComputeSlice(long step, int slice, GradientReady? ready = null);
 
     /// <summary>Writes the weights as the model's users read them, with everything else that belongs beside them. The same bytes for the same weights.</summary>
     void SaveModel(string folder);

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using Aisle.Artifacts;
+using Aisle.Tensors;
 using Aisle.Training.Exchange;
 using Aisle.Training.Numerics;
 using Aisle.Training.Protocol;
@@ -14,6 +15,8 @@ internal sealed partial class WorkerSession
 {
     private const int LossFractionBits = 24;
     private readonly BlockingCollection<Action> _work = []; // bounded by the rules: a step's units and its update
+    private readonly GradientReady _round;
+    private (SharedBuffer<long> Sum, bool IsFirst, int Elements, bool Fits) _rounding; // of the slice that is being computed
     private AdamW _optimizer = null!;
     private float[] _mean = [];
     private float[] _variance = [];
@@ -95,7 +98,7 @@ internal sealed partial class WorkerSession
         var slices = _exchange.SlicesOf(step, unit);
         var sum = _exchange.RentSum();
         var note = default(ShardNote);
-        var isFirst = true;
+        _rounding = (sum, IsFirst: true, Elements: 0, Fits: true);
         foreach (var slice in slices.Slices())
         {
             if (IsVoid())
@@ -103,15 +106,28 @@ internal sealed partial class WorkerSession
                 sum.Release();
                 return;
             }
-            var loss = _model.ComputeSlice(step, slice);
-            var fits = FixedPoint.Accumulate(_model.Gradients, sum.Span, _recipe.SumFractionBits, isFirst);
-            isFirst = false;
+            var loss = _model.ComputeSlice(step, slice, _round);
+            if (_rounding.Elements == 0) Round(0, _model.ParameterCount);
+            if (_rounding.Elements != _model.ParameterCount)
+            {
+                throw new AisleException(
+                    "AISLE-5133", $"The model announced {_rounding.Elements} of its {_model.ParameterCount} gradients as ready.", "Announce every gradient once in ComputeSlice, or none.");
+            }
             var rounded = FixedPoint.Round(loss.Sum, LossFractionBits);
-            note = note.Plus(new ShardNote(rounded ?? 0, !fits || rounded is null));
+            note = note.Plus(new ShardNote(rounded ?? 0, !_rounding.Fits || rounded is null));
+            _rounding = (sum, IsFirst: false, Elements: 0, Fits: true);
             Interlocked.Increment(ref _slicesComputed);
             _options.Progress?.Invoke(new WorkerProgress(_state, _slicesComputed));
         }
         _exchange.UnitComputed(step, unit, new UnitSum(slices, sum, note));
+    }
+
+    /// <summary>Adds a range of the slice's gradient to the unit's sum, as soon as the model is done with it: it is still in the cache then.</summary>
+    private void Round(int offset, int length)
+    {
+        var (sum, isFirst, elements, fits) = _rounding;
+        fits &= FixedPoint.Accumulate(_model.Gradients.Slice(offset, length), sum.Span.Slice(offset, length), _recipe.SumFractionBits, isFirst);
+        _rounding = (sum, isFirst, elements + length, fits);
     }
 
     private void Apply(long life, long step)

@@ -28,6 +28,7 @@ internal sealed partial class WorkerSession : IExchangeOwner, IDisposable
     public WorkerSession(WorkerOptions options)
     {
         (_options, _recipe) = (options, options.Recipe);
+        _round = Round;
         _computing = new Thread(Compute) { IsBackground = true, Name = "compute" };
     }
 

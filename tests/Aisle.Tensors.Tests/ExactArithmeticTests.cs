@@ -85,6 +85,24 @@ public sealed class ExactArithmeticTests
         Assert.True(model.Gradients.SequenceEqual(gradient));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Every_gradient_is_announced_once_and_is_final_then(bool tied)
+    {
+        using var model = Small.Model(config: Small.Config with { TiedEmbeddings = tied }, choice: ArithmeticChoice.Exact);
+        model.Gradients.Fill(float.NaN);
+        var announced = new float[model.ParameterCount];
+        var times = new int[model.ParameterCount];
+        model.ComputeGradient(Small.Tokens(3 * 17), 3, 16, (offset, length) =>
+        {
+            model.Gradients.Slice(offset, length).CopyTo(announced.AsSpan(offset));
+            foreach (ref var count in times.AsSpan(offset, length)) count++;
+        });
+        Assert.All(times, count => Assert.Equal(1, count));
+        Assert.True(model.Gradients.SequenceEqual(announced));
+    }
+
     [Fact]
     public void The_exponential_is_right_to_float32_and_the_logarithm_to_double()
     {

@@ -1,3 +1,4 @@
+using Aisle.Tensors;
 using Aisle.Training.Data;
 using Aisle.Training.Numerics;
 
@@ -44,7 +45,7 @@ public sealed class NextSymbolModel(TrainingRecipe recipe) : ITrainable
         for (var i = 0; i < Count; i++) _weights[i] = (float)(random.NextDouble() - 0.5) * 0.4f;
     }
 
-    public SliceLoss ComputeSlice(long step, int slice)
+    public SliceLoss ComputeSlice(long step, int slice, GradientReady? ready = null)
     {
         Array.Clear(_gradients);
         var loss = 0.0;

@@ -17,7 +17,7 @@ internal sealed class TrainingSetting : IDisposable
     {
         var shape = isSmall
             ? "slices=6 sequencesPerSlice=2 contextTokens=16 model.layers=1 model.width=32 model.heads=2 model.feedForward=64"
-            : "slices=12 sequencesPerSlice=2 contextTokens=128 model.layers=4 model.width=160 model.heads=5 model.feedForward=432";
+            : "slices=8 sequencesPerSlice=2 contextTokens=128 model.layers=6 model.width=256 model.heads=8 model.feedForward=688";
         Parameters = $"{shape} steps={steps} checkpointEvery={checkpointEvery} optimizer.learningRate=0.003 optimizer.warmupSteps=20".Split(' ');
         Recipe = RecipeOf(Parameters);
         Folder = Directory.CreateTempSubdirectory("aisle-bench-").FullName;

@@ -11,6 +11,7 @@ internal sealed unsafe class ExactArithmetic : ILanguageModelArithmetic
     private readonly Arena _weights, _gradients;
     private readonly ExactProduct _product = new();
     private readonly Layer[] _layers;
+    private readonly TensorSlot[] _added; // tensors whose gradient is gathered bit by bit
     private readonly int _embedding, _norm, _head;
     private readonly Arena _rotary;   // cosines, then sines
     private Workspace? _workspace;
@@ -31,6 +32,7 @@ internal sealed unsafe class ExactArithmetic : ILanguageModelArithmetic
                 offsets[layer + "input_layernorm.weight"], offsets[layer + "self_attn.q_proj.weight"], offsets[layer + "self_attn.o_proj.weight"],
                 offsets[layer + "post_attention_layernorm.weight"], offsets[layer + "mlp.gate_proj.weight"], offsets[layer + "mlp.down_proj.weight"])),
         ];
+        _added = [.. slots.Where(slot => slot.Shape.Length == 1 || (slot.Offset == _embedding && !config.TiedEmbeddings))];
         var table = new RotaryTable(config.ContextTokens, config.HeadWidth / 2, config.RotaryBase);
         _rotary = new Arena(2 * table.Cosines.Length);
         table.Cosines.CopyTo(_rotary.GetSpan());
@@ -41,11 +43,11 @@ internal sealed unsafe class ExactArithmetic : ILanguageModelArithmetic
 
     private int RowChannels => (_config.Heads + 2 * _config.KeyValueHeads) * _config.HeadWidth;
 
-    public double Gradient(ReadOnlySpan<int> tokens, int sequences, int length)
+    public double Gradient(ReadOnlySpan<int> tokens, int sequences, int length, GradientReady? ready)
     {
         var space = Forward(tokens, length + 1, sequences, length);
         var loss = CrossEntropies(space, tokens);
-        Backward(space, tokens);
+        Backward(space, tokens, ready);
         return loss;
     }
 
@@ -105,42 +107,53 @@ internal sealed unsafe class ExactArithmetic : ILanguageModelArithmetic
         return sum;
     }
 
-    private void Backward(Workspace space, ReadOnlySpan<int> tokens)
+    // Matrices are written, not added to: each is done in one place, and a clear pass over all of them would go to memory and back. The rest is small.
+    private void Backward(Workspace space, ReadOnlySpan<int> tokens, GradientReady? ready)
     {
+        foreach (var slot in _added) new Span<float>(Gradient(slot.Offset), slot.Length).Clear();
         int rows = space.Rows, channels = _config.FeedForward;
         float* dStream = space.DStream, dNormed = space.DNormed;
         LinearBack(space.Logits, rows, _config.VocabularySize, space.OutputNormed, Width, _head, dNormed);
         new Span<float>(dStream, rows * Width).Clear();
         ExactKernels.NormaliseBack(dNormed, space.Output, Weight(_norm), space.OutputScales, rows, Width, dStream, Gradient(_norm));
+        ready?.Invoke(_norm, Width);
+        if (_head != _embedding) ready?.Invoke(_head, _config.VocabularySize * Width);
         for (var i = _layers.Length - 1; i >= 0; i--)
         {
             var layer = _layers[i];
             var kept = space.Layers[i];
             LinearBack(dStream, rows, Width, kept.Gated, channels, layer.Down, space.DGated);
             ExactKernels.GateBack(kept.GateUp, space.DGated, rows, channels, space.DGateUp);
+            ready?.Invoke(layer.Down, Width * channels);
             LinearBack(space.DGateUp, rows, 2 * channels, kept.MiddleNormed, Width, layer.GateUp, dNormed);
+            ready?.Invoke(layer.GateUp, 2 * channels * Width);
             ExactKernels.NormaliseBack(dNormed, kept.Middle, Weight(layer.FeedForwardNorm), kept.MiddleScales, rows, Width, dStream, Gradient(layer.FeedForwardNorm));
+            ready?.Invoke(layer.FeedForwardNorm, Width);
 
             LinearBack(dStream, rows, Width, kept.Attended, Width, layer.Output, space.DAttended);
+            ready?.Invoke(layer.Output, Width * Width);
             AttendBack(space, kept);
             Rotate(space.DQueryKeyValue, rows, space.Length, back: true);
             LinearBack(space.DQueryKeyValue, rows, RowChannels, kept.Normed, Width, layer.QueryKeyValue, dNormed);
+            ready?.Invoke(layer.QueryKeyValue, RowChannels * Width);
             ExactKernels.NormaliseBack(dNormed, kept.Input, Weight(layer.InputNorm), kept.Scales, rows, Width, dStream, Gradient(layer.InputNorm));
+            ready?.Invoke(layer.InputNorm, Width);
         }
 
         // After the head's part where the two are one table; in the order of the tokens.
         for (var row = 0; row < rows; row++)
             ExactKernels.Add(dStream + (long)row * Width, Width, Gradient(_embedding + tokens[row / space.Length * (space.Length + 1) + row % space.Length] * Width));
+        ready?.Invoke(_embedding, _config.VocabularySize * Width);
     }
 
     // y [R, outputs] (+)= x [R, inputs] · weightᵀ
     private void Linear(float* x, int rows, int inputs, float* weight, int outputs, float* y, bool add = false) =>
         _product.Multiply(rows, outputs, inputs, new Matrix(x, inputs), new Matrix(weight, inputs).Transposed, y, outputs, add);
 
-    // dWeight += dyᵀ · x, and dx = dy · weight
+    // dWeight = dyᵀ · x, and dx = dy · weight
     private void LinearBack(float* dy, int rows, int outputs, float* x, int inputs, int weight, float* dx)
     {
-        _product.Multiply(outputs, inputs, rows, new Matrix(dy, outputs).Transposed, new Matrix(x, inputs), Gradient(weight), inputs, add: true);
+        _product.Multiply(outputs, inputs, rows, new Matrix(dy, outputs).Transposed, new Matrix(x, inputs), Gradient(weight), inputs);
         _product.Multiply(rows, inputs, outputs, new Matrix(dy, outputs), new Matrix(Weight(weight), inputs), dx, inputs);
     }
 

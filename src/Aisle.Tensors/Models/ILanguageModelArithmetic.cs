@@ -3,9 +3,10 @@ namespace Aisle.Tensors;
 /// <summary>Who computes a language model: libtorch, or exact C#. Works on the model's arenas; one thread.</summary>
 internal interface ILanguageModelArithmetic : IDisposable
 {
-    /// <summary>Adds the gradient of the summed cross-entropies to the gradient arena and returns the sum. Arguments are checked already.</summary>
+    /// <summary>Overwrites the gradient arena with the gradient of the summed cross-entropies and returns the sum. Arguments are checked already.</summary>
     /// <param name="tokens">[sequences, length + 1].</param>
-    double Gradient(ReadOnlySpan<int> tokens, int sequences, int length);
+    /// <param name="ready">Told each range of the arena as soon as it is final: every element once, or nothing at all.</param>
+    double Gradient(ReadOnlySpan<int> tokens, int sequences, int length, GradientReady? ready);
 
     /// <summary>The sum alone; the gradient arena stays as it is.</summary>
     double Loss(ReadOnlySpan<int> tokens, int sequences, int length);

@@ -1,18 +1,21 @@
 namespace Aisle.Tensors;
 
+/// <summary>The gradients of parameters [offset, offset + length) are final. Called on the computing thread in mid-pass: what it does now finds them in the cache.</summary>
+public delegate void GradientReady(int offset, int length);
+
 public sealed partial class LanguageModel
 {
-    /// <summary>Clears the gradient arena, then adds to it the gradient of the sum (not the mean) of all tokens' cross-entropies.</summary>
+    /// <summary>Overwrites the gradient arena with the gradient of the sum (not the mean) of all tokens' cross-entropies.</summary>
     /// <param name="tokens">Row-major [sequences, length + 1]: each row gives <paramref name="length"/> inputs and, one place later, their targets.</param>
     /// <param name="sequences">At least 1.</param>
     /// <param name="length">Tokens predicted per sequence, at most the model's context.</param>
+    /// <param name="ready">Told each range of <see cref="Gradients"/> as soon as it is final, while the rest is still computed: every element once, or nothing at all.</param>
     /// <returns>The sum of sequences × length cross-entropies, in nats, added up in double in a fixed order.</returns>
     /// <exception cref="AisleException">AISLE-5012: a token outside the vocabulary.</exception>
-    public double ComputeGradient(ReadOnlySpan<int> tokens, int sequences, int length)
+    public double ComputeGradient(ReadOnlySpan<int> tokens, int sequences, int length, GradientReady? ready = null)
     {
         CheckTokens(tokens, sequences, length, extra: 1);
-        Gradients.Clear();
-        return _arithmetic.Gradient(tokens, sequences, length);
+        return _arithmetic.Gradient(tokens, sequences, length, ready);
     }
 
     /// <summary>The same sum as <see cref="ComputeGradient"/> returns, without touching the gradients.</summary>

@@ -29,8 +29,10 @@ internal sealed unsafe class TorchArithmetic : ILanguageModelArithmetic
         BuildTensors(slots);
     }
 
-    public double Gradient(ReadOnlySpan<int> tokens, int sequences, int length)
+    // Automatic differentiation adds to what is there, and says of nothing when it is final.
+    public double Gradient(ReadOnlySpan<int> tokens, int sequences, int length, GradientReady? ready)
     {
+        _gradients.GetSpan().Clear();
         using var scope = NewDisposeScope();
         using var losses = Losses(tokens, sequences, length);
         using var sum = losses.sum();

@@ -66,7 +66,7 @@ public sealed class LanguageModelTraining : ITrainable
 
     public void Initialize(ulong seed) => _model.Initialize(seed);
 
-    public SliceLoss ComputeSlice(long step, int slice)
+    public SliceLoss ComputeSlice(long step, int slice, GradientReady? ready = null)
     {
         var length = _recipe.ContextTokens + 1;
         for (var sequence = 0; sequence < _recipe.SequencesPerSlice; sequence++)
@@ -74,7 +74,7 @@ public sealed class LanguageModelTraining : ITrainable
             var position = (step * _recipe.Slices + slice) * _recipe.SequencesPerSlice + sequence;
             _tokens.Copy(_order.SampleAt(position) * _recipe.ContextTokens, _slice.AsSpan(sequence * length, length), _model.Config.VocabularySize);
         }
-        var loss = _model.ComputeGradient(_slice, _recipe.SequencesPerSlice, _recipe.ContextTokens);
+        var loss = _model.ComputeGradient(_slice, _recipe.SequencesPerSlice, _recipe.ContextTokens, ready);
         return new SliceLoss(loss, (long)_recipe.SequencesPerSlice * _recipe.ContextTokens);
     }
 
