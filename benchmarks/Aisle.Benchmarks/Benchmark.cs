@@ -10,7 +10,7 @@ internal sealed record Benchmark(string Name, string About, Func<bool, IAsyncEnu
     public static IReadOnlyList<Benchmark> All { get; } =
     [
         new("exchange", "summing gradients among processes over loopback TCP, beside Gloo", ExchangeBenchmark.RunAsync),
-        new("training", "tokens a second of the quickstart's model on one and two workers, beside PyTorch", TrainingBenchmark.RunAsync),
+        new("training", "tokens a second of a language model on one and two workers, beside PyTorch and beside two runs that share nothing", TrainingBenchmark.RunAsync),
         new("recovery", "from SIGKILL of one of three workers to the next finished step, beside torchrun", RecoveryBenchmark.RunAsync),
     ];
 }
