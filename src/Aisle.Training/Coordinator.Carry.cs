@@ -79,7 +79,7 @@ public sealed partial class Coordinator
         (_latest, _latestAt) = (committed.Report, committed.At);
         Raise(new StepCommitted(
             committed.At, committed.State, committed.Report.LossPerToken, took > TimeSpan.Zero ? _rules.TokensPerStep / took.TotalSeconds : 0, committed.Workers,
-            committed.Report.WeightsHash, committed.Report.Skipped));
+            committed.Report.WeightsHash, committed.Report.Skipped, committed.Report.GradientNorm, committed.Report.LearningRate));
     }
 
     private void Raise(TrainingEvent happened) => _options.Event?.Invoke(happened);

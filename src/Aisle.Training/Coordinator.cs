@@ -203,9 +203,16 @@ public sealed partial class Coordinator : IAsyncDisposable
         return member.Id;
     }
 
+    private IReadOnlyList<CoordinatorEffect> Reached(MemberId from, ControlMessage.Reached reached)
+    {
+        Carry(_rules.Reached(from, reached.State, new StateReport(reached.WeightsHash, reached.LossPerToken, reached.Skipped, reached.GradientNorm, reached.LearningRate), Now));
+        if (reached.Times.TotalMicros > 0) Raise(new WorkerStepped(Now, reached.State, _connections[from].Member.Name, reached.Times));
+        return [];
+    }
+
     private void Hear(MemberId from, ControlMessage message) => Carry(message switch
     {
-        ControlMessage.Reached reached => _rules.Reached(from, reached.State, new StateReport(reached.WeightsHash, reached.LossPerToken, reached.Skipped), Now),
+        ControlMessage.Reached reached => Reached(from, reached),
         ControlMessage.Unreachable unreachable => _rules.Unreachable(from, unreachable.Peer, Now),
         ControlMessage.Saved saved => _rules.Saved(from, saved.Step, saved.Checkpoint, saved.Model, Now),
         ControlMessage.NotSaved notSaved => _rules.NotSaved(from, notSaved.Step, notSaved.Reason, Now),

@@ -10,7 +10,13 @@ public abstract record TrainingEvent(TimeSpan At);
 /// <param name="LossPerToken">Mean cross-entropy of the step's tokens, in nats; the same bits on any number of workers.</param>
 /// <param name="WeightsHash">XXH3-64 of the weights: compare two runs' to see where they part.</param>
 /// <param name="Skipped">A gradient was NaN, infinite or too large: the weights stayed as they were, on every worker alike.</param>
-public sealed record StepCommitted(TimeSpan At, long Step, double LossPerToken, double TokensPerSecond, int Workers, ulong WeightsHash, bool Skipped) : TrainingEvent(At);
+/// <param name="GradientNorm">Length of the mean gradient before clipping; NaN for a skipped step.</param>
+/// <param name="LearningRate">Of the update that led here.</param>
+public sealed record StepCommitted(
+    TimeSpan At, long Step, double LossPerToken, double TokensPerSecond, int Workers, ulong WeightsHash, bool Skipped, double GradientNorm, double LearningRate) : TrainingEvent(At);
+
+/// <summary>A worker has made the step, the first or not, and says where its time went. After the step's <see cref="StepCommitted"/>.</summary>
+public sealed record WorkerStepped(TimeSpan At, long Step, string Name, StepTimes Times) : TrainingEvent(At);
 
 /// <summary>The worker has the state and gets slices from here on.</summary>
 public sealed record WorkerJoined(TimeSpan At, string Name) : TrainingEvent(At);

@@ -26,6 +26,10 @@ internal sealed partial class WorkerSession
     private ulong _weightsHash;
     private double _lossPerToken = double.NaN;
     private bool _skipped;
+    private double _gradientNorm = double.NaN;
+    private double _learningRate = double.NaN;
+    private StepTimes _times;
+    private StepClock _clock = null!;
     private long _slicesComputed;
 
     private void Compute() => Guarded(() =>
@@ -38,6 +42,7 @@ internal sealed partial class WorkerSession
         _statePool = new BufferPool<float>(checked(3 * model.ParameterCount));
         model.Initialize(_recipe.Seed);
         _canary = Canary();
+        _clock = new StepClock(_options.Time);
         try
         {
             Join();
@@ -82,6 +87,13 @@ internal sealed partial class WorkerSession
         Array.Clear(_variance);
         (_optimizer.Beta1Power, _optimizer.Beta2Power) = (1, 1);
         BecomeState(0);
+        RestartClock();
+    }
+
+    private void RestartClock()
+    {
+        _clock.Restart();
+        (_gradientNorm, _learningRate, _times) = (double.NaN, double.NaN, default);
     }
 
     private void BecomeState(long state)
@@ -99,10 +111,13 @@ internal sealed partial class WorkerSession
         var sum = _exchange.RentSum();
         var note = default(ShardNote);
         _rounding = (sum, IsFirst: true, Elements: 0, Fits: true);
+        var computed = 0;
+        _clock.Computing();
         foreach (var slice in slices.Slices())
         {
             if (IsVoid())
             {
+                _clock.Computed(computed);
                 sum.Release();
                 return;
             }
@@ -116,9 +131,11 @@ internal sealed partial class WorkerSession
             var rounded = FixedPoint.Round(loss.Sum, LossFractionBits);
             note = note.Plus(new ShardNote(rounded ?? 0, !_rounding.Fits || rounded is null));
             _rounding = (sum, IsFirst: false, Elements: 0, Fits: true);
+            computed++;
             Interlocked.Increment(ref _slicesComputed);
             _options.Progress?.Invoke(new WorkerProgress(_state, _slicesComputed));
         }
+        _clock.Computed(computed);
         _exchange.UnitComputed(step, unit, new UnitSum(slices, sum, note));
     }
 
@@ -133,15 +150,18 @@ internal sealed partial class WorkerSession
     private void Apply(long life, long step)
     {
         if (Volatile.Read(ref _life) != life) return;
+        _clock.Applying();
         var gradient = _exchange.Reduced(step, out var note);
+        (_gradientNorm, _learningRate) = (note.Invalid ? double.NaN : GradientNorm.Of(gradient), _recipe.Schedule.At(step));
         if (!note.Invalid)
         {
-            var clip = GradientNorm.ClipFactor(gradient, _recipe.ClipNorm);
-            _optimizer.Update(_model.Weights, _mean, _variance, gradient, _model.Runs, _recipe.Schedule.At(step), clip);
+            var clip = GradientNorm.ClipFactor(_gradientNorm, _recipe.ClipNorm);
+            _optimizer.Update(_model.Weights, _mean, _variance, gradient, _model.Runs, _learningRate, clip);
         }
         _skipped = note.Invalid;
         _lossPerToken = note.Loss * FixedPoint.PowerOfTwo(-LossFractionBits) / _model.TokensPerStep;
         BecomeState(step + 1);
+        _times = _clock.Applied();
         _exchange.Applied(step);
     }
 }

@@ -79,7 +79,7 @@ internal sealed partial class WorkerSession
                 Enqueue(() => Apply(life, effect.Step));
                 break;
             case WorkerAction.ReportState:
-                Tell(new ControlMessage.Reached(_state, _weightsHash, _lossPerToken, _skipped));
+                Tell(new ControlMessage.Reached(_state, _weightsHash, _lossPerToken, _skipped, _gradientNorm, _learningRate, _times));
                 break;
             case WorkerAction.SendState:
                 var sent = CopyState();

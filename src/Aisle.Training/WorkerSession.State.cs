@@ -20,11 +20,13 @@ internal sealed partial class WorkerSession
     /// <summary>The rules ask for it only between updates.</summary>
     private TrainingState CopyState()
     {
+        var since = _options.Time.GetTimestamp();
         var copy = _statePool.Rent();
         var length = _model.ParameterCount;
         _model.Weights.CopyTo(copy.Span);
         _mean.CopyTo(copy.Span[length..]);
         _variance.CopyTo(copy.Span[(2 * length)..]);
+        _clock.Saved(since);
         return new TrainingState(_state, copy, (_optimizer.Beta1Power, _optimizer.Beta2Power));
     }
 
@@ -36,6 +38,7 @@ internal sealed partial class WorkerSession
         values.Slice(2 * length, length).CopyTo(_variance);
         (_optimizer.Beta1Power, _optimizer.Beta2Power) = powers;
         BecomeState(step);
+        RestartClock();
     }
 
     /// <summary>A donor's pieces come in order on one connection. A broken transfer is begun anew, by this donor or the next.</summary>

@@ -19,13 +19,8 @@ public static class GradientNorm
         return Math.Sqrt(total);
     }
 
-    /// <summary>What to multiply every gradient with so that its length is at most <paramref name="limit"/>; 1 when it is already, or when there is no limit (0).</summary>
-    public static float ClipFactor(ReadOnlySpan<float> gradient, double limit)
-    {
-        if (limit <= 0) return 1;
-        var norm = Of(gradient);
-        return norm > limit ? (float)(limit / norm) : 1;
-    }
+    /// <summary>What to multiply a gradient of length <paramref name="norm"/> with so that its length is at most <paramref name="limit"/>; 1 when it is already, or when there is no limit (0).</summary>
+    public static float ClipFactor(double norm, double limit) => limit > 0 && norm > limit ? (float)(limit / norm) : 1;
 
     private static double SumOfSquares(ReadOnlySpan<float> chunk)
     {

@@ -61,4 +61,5 @@ public abstract record CoordinatorEffect
 /// <param name="WeightsHash">Of all weights: two workers whose hashes differ at one state cannot both be right.</param>
 /// <param name="LossPerToken">Mean over the step just made; NaN for the state a worker starts with.</param>
 /// <param name="Skipped">The step's gradient did not fit: the weights stayed as they were.</param>
-public readonly record struct StateReport(ulong WeightsHash, double LossPerToken, bool Skipped);
+/// <param name="GradientNorm">Of the mean gradient before clipping; NaN where there is none, as is the learning rate.</param>
+public readonly record struct StateReport(ulong WeightsHash, double LossPerToken, bool Skipped, double GradientNorm = double.NaN, double LearningRate = double.NaN);

@@ -36,7 +36,8 @@ internal abstract record ControlMessage
 
     public sealed record Plan(StepPlan Step) : ControlMessage;
 
-    public sealed record Reached(long State, ulong WeightsHash, double LossPerToken, bool Skipped) : ControlMessage;
+    /// <param name="Times">Of the step just made; all zero for the state a worker starts with.</param>
+    public sealed record Reached(long State, ulong WeightsHash, double LossPerToken, bool Skipped, double GradientNorm, double LearningRate, StepTimes Times) : ControlMessage;
 
     public sealed record Unreachable(MemberId Peer) : ControlMessage;
 

@@ -19,6 +19,30 @@ public sealed class ProcessTests(ITestOutputHelper output)
         Assert.True(alone.LossPerToken < 3, $"Nothing was learned: the loss is {alone.LossPerToken}.");
     }
 
+    [Fact]
+    public async Task Every_worker_says_where_each_step_went()
+    {
+        await using var run = new ProcessRun(minimumWorkers: 2);
+        _ = run.StartWorker("w0");
+        _ = run.StartWorker("w1");
+        await run.CompletionAsync();
+        var stepped = run.Events.OfType<WorkerStepped>().ToList();
+        // The slower worker's word on the last step may come after the end.
+        for (var step = 1; step < 40; step++)
+        {
+            var workers = stepped.Where(stepped => stepped.Step == step).ToList();
+            Assert.Equal(["w0", "w1"], workers.Select(worker => worker.Name).Order());
+            Assert.Equal(15, workers.Sum(worker => worker.Times.Slices));
+            Assert.All(workers, worker => Assert.True(worker.Times is { ComputeMicros: > 0, ApplyMicros: > 0, PlanMicros: >= 0, ExchangeMicros: >= 0 }));
+        }
+        Assert.True(stepped.Where(stepped => stepped.Step % 10 == 1).Sum(stepped => stepped.Times.SaveMicros) > 0);
+        Assert.All(run.Events.OfType<StepCommitted>(), step =>
+        {
+            Assert.True(step.GradientNorm > 0);
+            Assert.Equal(run.Recipe.Schedule.At(step.Step - 1), step.LearningRate);
+        });
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]

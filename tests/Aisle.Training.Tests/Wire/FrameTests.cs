@@ -108,7 +108,7 @@ public sealed class FrameTests
         [
             new ControlMessage.Introduce("w", 1, new RunShape(Artifacts.Digest.Of("r"), 4, 5, 6, 7), 8, Artifacts.Digest.Of("c"), "class"),
             new ControlMessage.Begin(StateSource.Peer, 12, null),
-            new ControlMessage.Reached(4, ulong.MaxValue, double.NaN, true),
+            new ControlMessage.Reached(4, ulong.MaxValue, double.NaN, true, 0.25, 1e-3, new StepTimes(1, 2, 3, 4, 5, 6)),
             new ControlMessage.OrderSave(new SaveOrder(5, true, false, [new MemberId(1)])),
             new ControlMessage.Plan(new StepPlan
             {
