@@ -26,6 +26,9 @@ public interface ITrainable : IDisposable
     /// <summary>Tokens in one step: known in advance, because the gradient is divided by it once, after the fold.</summary>
     long TokensPerStep { get; }
 
+    /// <summary>What decides the bits of a gradient on this machine, for people: shown when two workers' canaries differ.</summary>
+    string NumericClass => $"dotnet-{Environment.Version.Major}-{System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture}";
+
     /// <summary>Sets the weights a run starts with: a pure function of the seed, the same on every machine.</summary>
     void Initialize(ulong seed);
 

@@ -20,8 +20,8 @@ public sealed record WorkerOptions
     /// <summary>Builds the model and its data; called once, on the thread that will compute. The worker disposes what it returns.</summary>
     public required Func<TrainingRecipe, ITrainable> Model { get; init; }
 
-    /// <summary>What decides floating-point bits on this machine, for people: shown when a canary differs.</summary>
-    public string NumericClass { get; init; } = "unknown";
+    /// <summary>What decides floating-point bits on this machine, for people: shown when a canary differs. The model's own when null.</summary>
+    public string? NumericClass { get; init; }
 
     public required ICheckpointStore Store { get; init; }
 

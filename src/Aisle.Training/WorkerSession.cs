@@ -81,7 +81,7 @@ internal sealed partial class WorkerSession : IExchangeOwner, IDisposable
         _coordinator.SendWithin(s_coordinatorSilentFor);
         if (_ending.IsCancellationRequested) return;
         Tell(new ControlMessage.Introduce(
-            _options.Name, _exchange.EndPoint.Port, new RunShape(_recipe.Digest, _recipe.Slices, _grid.Count, _recipe.Steps, _recipe.CheckpointEvery), _model.TokensPerStep, _canary, _options.NumericClass));
+            _options.Name, _exchange.EndPoint.Port, new RunShape(_recipe.Digest, _recipe.Slices, _grid.Count, _recipe.Steps, _recipe.CheckpointEvery), _model.TokensPerStep, _canary, _options.NumericClass ?? _model.NumericClass));
         Start("coordinator", Listen);
         Start("heartbeat", Beat);
 

@@ -35,6 +35,11 @@ public sealed partial record NumericClass
     /// <exception cref="AisleException">AISLE-5001, 5002, 5006: no libtorch here, or an unknown class.</exception>
     public static NumericClass OfThisMachine() => Of(ArithmeticChoices.OfThisProcess());
 
+    /// <summary>The class of what libtorch computes on this machine: held back to AVX2 where AISLE_NUMERIC_CLASS says so, with every instruction otherwise.</summary>
+    /// <exception cref="AisleException">AISLE-5001, 5002, 5006: no libtorch here, or an unknown class.</exception>
+    public static NumericClass OfLibTorch() =>
+        Of(ArithmeticChoices.OfThisProcess() == ArithmeticChoice.LibTorchAvx2 ? ArithmeticChoice.LibTorchAvx2 : ArithmeticChoice.LibTorch);
+
     internal static NumericClass Of(ArithmeticChoice choice)
     {
         if (choice == ArithmeticChoice.Exact) return new NumericClass("exact", [$"exact={ExactVersion}"]);   // nothing of the machine decides

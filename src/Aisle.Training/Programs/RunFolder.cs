@@ -1,0 +1,168 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Aisle.Artifacts;
+using Aisle.Training.Checkpoints;
+
+namespace Aisle.Training.Programs;
+
+/// <summary>
+/// One run's folder on a disk: its states and its model in <c>store/</c>, what is the newest in <c>run.json</c>, and <c>model</c>, a link to the finished
+/// model. Open while a run uses it: a second one is refused. Not thread-safe; call it from the coordinator's events.
+/// </summary>
+public sealed class RunFolder : IDisposable
+{
+    private const int KeptCheckpoints = 3;
+    private const int MostBytes = 1 << 20;
+    private const string NotesFile = "run.json";
+    private readonly FileStream _lock;
+    private RunNotes _notes;
+
+    private RunFolder(string path, FileStream locked, RunNotes notes)
+    {
+        (Path, _lock, _notes) = (path, locked, notes);
+        Store = new FolderCheckpointStore(StorePath);
+    }
+
+    /// <summary>Absolute.</summary>
+    public string Path { get; }
+
+    /// <summary>What workers on this machine store to.</summary>
+    public string StorePath => System.IO.Path.Combine(Path, "store");
+
+    public FolderCheckpointStore Store { get; }
+
+    /// <summary>The newest state that can be gone on from; null for the beginning.</summary>
+    public (long Step, Digest Digest)? Newest => _notes.Checkpoints is [.., var last] ? (last.Step, last.Digest) : null;
+
+    /// <summary>What the run's recipe is known to be; null until a run has stored something.</summary>
+    public Digest? Recipe => _notes.Recipe;
+
+    /// <summary>The finished model; null before the run's end.</summary>
+    public Digest? Model => _notes.Model;
+
+    public string ModelPath => System.IO.Path.Combine(Path, "model");
+
+    /// <param name="fresh">Forgets what an earlier run left here.</param>
+    /// <exception cref="AisleException">AISLE-5171: another run is using it. AISLE-5172: its notes cannot be read.</exception>
+    public static RunFolder Open(string path, bool fresh)
+    {
+        var full = System.IO.Path.GetFullPath(path);
+        Directory.CreateDirectory(full);
+        var locked = Lock(full);
+        try
+        {
+            var folder = new RunFolder(full, locked, fresh ? new RunNotes() : ReadNotes(System.IO.Path.Combine(full, NotesFile)));
+            if (fresh) folder.Forget();
+            Directory.CreateDirectory(folder.StorePath);
+            return folder;
+        }
+        catch
+        {
+            locked.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Refuses to go on with another run's states.</summary>
+    /// <exception cref="AisleException">AISLE-5170: they are of another recipe.</exception>
+    public void Expect(Digest recipe)
+    {
+        if (_notes.Recipe is { } theirs && theirs != recipe)
+        {
+            throw new AisleException(
+                "AISLE-5170", $"{Path} holds a run of recipe {theirs.Short}, and this program's is {recipe.Short}: steps, slices, optimiser, seed or model are not the same.",
+                "Give --fresh to start anew there and forget that run, or --folder for a place of its own.");
+        }
+    }
+
+    /// <summary>Notes what an event says is stored, before anybody is told; older states than the newest few are deleted.</summary>
+    public void Record(TrainingEvent happened, Digest recipe)
+    {
+        switch (happened)
+        {
+            case CheckpointSaved saved:
+                var kept = _notes.Checkpoints.Where(checkpoint => checkpoint.Step < saved.Step).Append(new StoredState(saved.Step, saved.Digest)).TakeLast(KeptCheckpoints).ToList();
+                var dropped = _notes.Checkpoints.Except(kept).ToList();
+                Write(_notes with { Recipe = recipe, Checkpoints = kept });
+                foreach (var (_, digest) in dropped) DeleteFolder(Store.PathOf(digest));
+                break;
+            case ModelSaved saved:
+                Write(_notes with { Recipe = recipe, Model = saved.Digest });
+                if (IsLink(ModelPath)) File.Delete(ModelPath);
+                Directory.CreateSymbolicLink(ModelPath, System.IO.Path.GetRelativePath(Path, Store.PathOf(saved.Digest)));
+                break;
+        }
+    }
+
+    public void Dispose() => _lock.Dispose();
+
+    private void Forget()
+    {
+        Write(new RunNotes());
+        if (IsLink(ModelPath)) File.Delete(ModelPath);
+        DeleteFolder(StorePath);
+    }
+
+    private static bool IsLink(string path) => new FileInfo(path).LinkTarget is not null;
+
+    private static void DeleteFolder(string path)
+    {
+        if (Directory.Exists(path)) Directory.Delete(path, recursive: true);
+    }
+
+    private static FileStream Lock(string folder)
+    {
+        try
+        {
+            return new FileStream(System.IO.Path.Combine(folder, ".lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e)
+        {
+            throw new AisleException("AISLE-5171", $"{folder} cannot be taken for this run: {e.Message}", "If another run is using it, wait for its end, or give --folder for a place of its own.", e);
+        }
+    }
+
+    private void Write(RunNotes notes)
+    {
+        _notes = notes;
+        var part = System.IO.Path.Combine(Path, NotesFile + ".part");
+        using (var file = new FileStream(part, FileMode.Create, FileAccess.Write))
+        {
+            JsonSerializer.Serialize(file, notes, RunJson.Default.RunNotes);
+            file.Flush(flushToDisk: true);
+        }
+        File.Move(part, System.IO.Path.Combine(Path, NotesFile), overwrite: true);
+    }
+
+    private static RunNotes ReadNotes(string path)
+    {
+        try
+        {
+            if (!File.Exists(path)) return new RunNotes();
+            if (new FileInfo(path).Length > MostBytes) throw new JsonException($"it is larger than {MostBytes} bytes");
+            var notes = JsonSerializer.Deserialize(File.ReadAllBytes(path), RunJson.Default.RunNotes) ?? throw new JsonException("it says nothing");
+            if (notes.Checkpoints is null || notes.Checkpoints.Any(state => state is null || state.Step < 0)) throw new JsonException("its checkpoints are none");
+            return notes;
+        }
+        catch (Exception e) when (e is JsonException or IOException or FormatException or InvalidOperationException or ArgumentException)
+        {
+            throw new AisleException("AISLE-5172", $"{path} cannot be read: {e.Message}", "Give --fresh to start anew there, or --folder for another place.", e);
+        }
+    }
+}
+
+internal sealed record RunNotes
+{
+    public Digest? Recipe { get; init; }
+
+    /// <summary>Oldest first.</summary>
+    public IReadOnlyList<StoredState> Checkpoints { get; init; } = [];
+
+    public Digest? Model { get; init; }
+}
+
+internal sealed record StoredState(long Step, Digest Digest);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(RunNotes))]
+internal sealed partial class RunJson : JsonSerializerContext;
