@@ -8,6 +8,8 @@ public sealed class DecoderTests
         Small.Config with { KeyValueHeads = 2, TiedEmbeddings = false },
         Small.Config with { KeyValueHeads = 1, Width = 36, Heads = 2, FeedForward = 50, VocabularySize = 51 },   // nothing a multiple of the vectors
         Small.Config with { Width = 64, ContextTokens = 96, RotaryBase = 500_000 },
+        Small.Config with { Family = ModelFamily.Qwen2, KeyValueHeads = 2 },
+        Small.Config with { Family = ModelFamily.Gpt2 },
     ];
 
     [Theory, MemberData(nameof(Shapes))]
@@ -15,6 +17,7 @@ public sealed class DecoderTests
     {
         using var model = Small.Model(seed: 3, config);
         for (var i = 0; i < model.ParameterCount; i++) model.Weights[i] *= 2;   // clear winners
+        Small.FillBiases(model);
         var decoder = new Decoder(ModelWeights.Copy(config, model.Weights));
         List<int> tokens = [.. Small.Tokens(5)];
         var logits = decoder.Read([.. tokens]);

@@ -13,6 +13,10 @@ public sealed class ExactArithmeticTests
         { Small.Config with { KeyValueHeads = 1, Width = 36, Heads = 2, FeedForward = 50, VocabularySize = 51 }, 1, 1 },   // nothing a multiple of the lanes
         { Small.Config with { Width = 36, Heads = 2, FeedForward = 50, VocabularySize = 51 }, 5, 23 },
         { Small.Config with { Width = 64, Heads = 2, ContextTokens = 300 }, 1, 300 },
+        { Small.Config with { Family = ModelFamily.Qwen2, KeyValueHeads = 2, TiedEmbeddings = false }, 2, 24 },
+        { Small.Config with { Family = ModelFamily.Qwen2, KeyValueHeads = 1, Width = 36, Heads = 2, FeedForward = 50, VocabularySize = 51 }, 3, 7 },
+        { Small.Config with { Family = ModelFamily.Gpt2 }, 3, 16 },
+        { Small.Config with { Family = ModelFamily.Gpt2, Width = 35, Heads = 5, FeedForward = 51, VocabularySize = 51, TiedEmbeddings = false }, 2, 23 },
     };
 
     [Theory, MemberData(nameof(Shapes))]
@@ -21,6 +25,7 @@ public sealed class ExactArithmeticTests
         using var torch = Small.Model(2, config, ArithmeticChoice.LibTorch);
         using var exact = Small.Model(2, config, ArithmeticChoice.Exact);
         for (var i = 0; i < torch.ParameterCount; i++) torch.Weights[i] *= 2;
+        Small.FillBiases(torch);
         torch.Weights.CopyTo(exact.Weights);
         var tokens = Small.Tokens(sequences * (length + 1));
         Assert.Equal(torch.ComputeGradient(tokens, sequences, length) / (sequences * length), exact.ComputeGradient(tokens, sequences, length) / (sequences * length), 1e-6);
@@ -52,17 +57,23 @@ public sealed class ExactArithmeticTests
         using var process = ChildProcess.Start("exact", (variable, value));
         var output = process.StandardOutput.ReadToEnd().Trim();
         process.WaitForExit();
-        Assert.Equal(Digest(), output.Split(' ')[0]);
+        Assert.Equal([Digest(), Digest(ModelFamily.Qwen2), Digest(ModelFamily.Gpt2)], output.Split(' ')[..3]);
         if (variable == "DOTNET_EnableHWIntrinsic") Assert.EndsWith("128", output);   // the switch did take effect
     }
 
     [Fact]
     public void The_bits_are_those_of_every_machine_so_far() => Assert.Equal("771b415f6d77", Digest());
 
+    [Theory]
+    [InlineData(ModelFamily.Qwen2, "47831a2ad1c9")]
+    [InlineData(ModelFamily.Gpt2, "825a1e4fc536")]
+    public void The_bits_of_the_other_families_are_those_of_every_machine_so_far(ModelFamily family, string digest) => Assert.Equal(digest, Digest(family));
+
     /// <summary>Of three steps of training, so that a wrong bit grows.</summary>
-    internal static string Digest()
+    internal static string Digest(ModelFamily family = ModelFamily.Llama)
     {
-        using var model = Small.Model(5, Small.Config with { KeyValueHeads = 2, Width = 40, FeedForward = 50 }, ArithmeticChoice.Exact);
+        var config = Small.Config with { Family = family, KeyValueHeads = family == ModelFamily.Gpt2 ? 4 : 2, Width = 40, FeedForward = 50 };
+        using var model = Small.Model(5, config, ArithmeticChoice.Exact);
         for (var step = 0; step < 3; step++)
         {
             model.ComputeGradient(Small.Tokens(2 * 21, seed: step), 2, 20);
@@ -86,11 +97,14 @@ public sealed class ExactArithmeticTests
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void Every_gradient_is_announced_once_and_is_final_then(bool tied)
+    [InlineData(ModelFamily.Llama, true)]
+    [InlineData(ModelFamily.Llama, false)]
+    [InlineData(ModelFamily.Qwen2, true)]
+    [InlineData(ModelFamily.Gpt2, true)]
+    [InlineData(ModelFamily.Gpt2, false)]
+    public void Every_gradient_is_announced_once_and_is_final_then(ModelFamily family, bool tied)
     {
-        using var model = Small.Model(config: Small.Config with { TiedEmbeddings = tied }, choice: ArithmeticChoice.Exact);
+        using var model = Small.Model(config: Small.Config with { Family = family, TiedEmbeddings = tied }, choice: ArithmeticChoice.Exact);
         model.Gradients.Fill(float.NaN);
         var announced = new float[model.ParameterCount];
         var times = new int[model.ParameterCount];

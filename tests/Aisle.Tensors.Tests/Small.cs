@@ -12,6 +12,16 @@ internal static class Small
         return model;
     }
 
+    /// <summary>Biases start at zero, where a wrong one would not be seen.</summary>
+    public static void FillBiases(LanguageModel model)
+    {
+        var random = new Random(4);
+        foreach (var slot in model.Slots.Where(slot => slot.Name.EndsWith(".bias", StringComparison.Ordinal)))
+        {
+            foreach (ref var weight in model.Weights.Slice(slot.Offset, slot.Length)) weight = (random.NextSingle() - 0.5f) * 0.4f;
+        }
+    }
+
     public static int[] Tokens(int count, int seed = 1, int vocabulary = 50)
     {
         var random = new Random(seed);

@@ -1,38 +1,29 @@
-using System.Runtime.InteropServices;
-
 namespace Aisle.Tensors;
 
 // Shapes in this file: R rows (sequences · length), T tokens of a sequence, D width, Q channels of query, key and value heads together, F feed-forward, V vocabulary.
 /// <summary>A language model's mathematics in C#, with the same bits on every processor. One thread; not thread-safe.</summary>
-/// <remarks>What a step keeps for the way back is about rows · (5·D + Q + 3·F) floats and sequences · heads · T² for each layer.</remarks>
-internal sealed unsafe class ExactArithmetic : ILanguageModelArithmetic
+internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
 {
     private readonly LanguageModelConfig _config;
-    private readonly Arena _weights, _gradients;
+    private readonly ModelLayout _layout;
+    private readonly ExactWeights _weights;
+    private readonly Arena? _gradients;          // null: the model is frozen, and only its adapters learn
+    private readonly LowRankAdapters? _adapters;
+    private readonly bool _recompute;
     private readonly ExactProduct _product = new();
-    private readonly Layer[] _layers;
-    private readonly TensorSlot[] _added; // tensors whose gradient is gathered bit by bit
-    private readonly int _embedding, _norm, _head;
-    private readonly Arena _rotary;   // cosines, then sines
-    private Workspace? _workspace;
+    private readonly Arena? _rotary;             // cosines, then sines
+    private readonly TensorSlot[] _added;        // tensors whose gradient is gathered bit by bit
+    private ActivationSpace? _space;
 
-    // Offsets into both arenas.
-    private sealed record Layer(int InputNorm, int QueryKeyValue, int Output, int FeedForwardNorm, int GateUp, int Down);
-
-    public ExactArithmetic(LanguageModelConfig config, IReadOnlyList<TensorSlot> slots, Arena weights, Arena gradients)
+    /// <param name="weights">Disposed with this.</param>
+    /// <param name="gradients">Null for a frozen model.</param>
+    /// <param name="adapters">Null for none. Whoever made them disposes them.</param>
+    /// <param name="recompute">Whether layers are computed a second time on the way back instead of being kept.</param>
+    public ExactArithmetic(LanguageModelConfig config, ModelLayout layout, ExactWeights weights, Arena? gradients, LowRankAdapters? adapters, bool recompute)
     {
-        (_config, _weights, _gradients) = (config, weights, gradients);
-        var offsets = slots.ToDictionary(slot => slot.Name, slot => slot.Offset);
-        _embedding = offsets["model.embed_tokens.weight"];
-        _norm = offsets["model.norm.weight"];
-        _head = config.TiedEmbeddings ? _embedding : offsets["lm_head.weight"];
-        _layers =
-        [
-            .. Enumerable.Range(0, config.Layers).Select(i => $"model.layers.{i}.").Select(layer => new Layer(
-                offsets[layer + "input_layernorm.weight"], offsets[layer + "self_attn.q_proj.weight"], offsets[layer + "self_attn.o_proj.weight"],
-                offsets[layer + "post_attention_layernorm.weight"], offsets[layer + "mlp.gate_proj.weight"], offsets[layer + "mlp.down_proj.weight"])),
-        ];
-        _added = [.. slots.Where(slot => slot.Shape.Length == 1 || (slot.Offset == _embedding && !config.TiedEmbeddings))];
+        (_config, _layout, _weights, _gradients, _adapters, _recompute) = (config, layout, weights, gradients, adapters, recompute);
+        _added = [.. layout.Slots.Where(slot => slot.Shape.Length == 1 || slot.Offset == layout.Positions || (slot.Offset == layout.Embedding && !config.TiedEmbeddings))];
+        if (config.HasLearnedPositions) return;
         var table = new RotaryTable(config.ContextTokens, config.HeadWidth / 2, config.RotaryBase);
         _rotary = new Arena(2 * table.Cosines.Length);
         table.Cosines.CopyTo(_rotary.GetSpan());
@@ -41,7 +32,7 @@ internal sealed unsafe class ExactArithmetic : ILanguageModelArithmetic
 
     private int Width => _config.Width;
 
-    private int RowChannels => (_config.Heads + 2 * _config.KeyValueHeads) * _config.HeadWidth;
+    private int RowChannels => _config.RowChannels;
 
     public double Gradient(ReadOnlySpan<int> tokens, int sequences, int length, GradientReady? ready)
     {
@@ -59,43 +50,51 @@ internal sealed unsafe class ExactArithmetic : ILanguageModelArithmetic
         return new ReadOnlySpan<float>(space.Logits, space.Rows * _config.VocabularySize).ToArray();
     }
 
-    private Workspace Forward(ReadOnlySpan<int> tokens, int stride, int sequences, int length)
+    private ActivationSpace Forward(ReadOnlySpan<int> tokens, int stride, int sequences, int length)
     {
         var space = Reserve(sequences, length);
-        int rows = space.Rows, channels = _config.FeedForward;
-        for (var row = 0; row < rows; row++)
+        _weights.Begin();
+        for (var row = 0; row < space.Rows; row++)
         {
-            var token = tokens[row / length * stride + row % length];
-            Buffer.MemoryCopy(Weight(_embedding + token * Width), space.Layers[0].Input + (long)row * Width, Width * 4L, Width * 4L);
+            var hidden = space.Layers[0].Input + (long)row * Width;
+            _weights.CopyRow(_layout.Embedding + tokens[row / length * stride + row % length] * Width, Width, hidden);
+            if (_layout.Positions < 0) continue;
+            _weights.CopyRow(_layout.Positions + row % length * Width, Width, space.DNormed);
+            ExactKernels.Add(space.DNormed, Width, hidden);
         }
 
-        for (var i = 0; i < _layers.Length; i++)
-        {
-            var layer = _layers[i];
-            var kept = space.Layers[i];
-            var output = i + 1 < _layers.Length ? space.Layers[i + 1].Input : space.Output;
-            ExactKernels.Normalise(kept.Input, Weight(layer.InputNorm), (float)_config.NormEpsilon, rows, Width, kept.Normed, kept.Scales);
-            Linear(kept.Normed, rows, Width, Weight(layer.QueryKeyValue), RowChannels, kept.QueryKeyValue);
-            Rotate(kept.QueryKeyValue, rows, length, back: false);
-            Attend(space, kept);
-            // The sum begins at the residual stream.
-            Buffer.MemoryCopy(kept.Input, kept.Middle, rows * Width * 4L, rows * Width * 4L);
-            Linear(kept.Attended, rows, Width, Weight(layer.Output), Width, kept.Middle, add: true);
-
-            ExactKernels.Normalise(kept.Middle, Weight(layer.FeedForwardNorm), (float)_config.NormEpsilon, rows, Width, kept.MiddleNormed, kept.MiddleScales);
-            Linear(kept.MiddleNormed, rows, Width, Weight(layer.GateUp), 2 * channels, kept.GateUp);
-            ExactKernels.Gate(kept.GateUp, rows, channels, kept.Gated);
-            Buffer.MemoryCopy(kept.Middle, output, rows * Width * 4L, rows * Width * 4L);
-            Linear(kept.Gated, rows, channels, Weight(layer.Down), Width, output, add: true);
-        }
-
-        ExactKernels.Normalise(space.Output, Weight(_norm), (float)_config.NormEpsilon, rows, Width, space.OutputNormed, space.OutputScales);
-        Linear(space.OutputNormed, rows, Width, Weight(_head), _config.VocabularySize, space.Logits);
+        for (var i = 0; i < _layout.Layers.Length; i++)
+            ForwardLayer(space, i, i + 1 < _layout.Layers.Length ? space.Layers[i + 1].Input : space.Output);
+        Normalise(space.Output, _layout.FinalNorm, space.Rows, space.OutputNormed, space.OutputScales);
+        Linear(space, _layout.Head, space.OutputNormed, space.Logits);
         return space;
     }
 
+    /// <param name="output">Null when only what is kept is wanted.</param>
+    private void ForwardLayer(ActivationSpace space, int i, float* output)
+    {
+        var layer = _layout.Layers[i];
+        var kept = space.Layers[i];
+        int rows = space.Rows, channels = _config.FeedForward;
+        Normalise(kept.Input, layer.InputNorm, rows, kept.Normed, kept.Scales);
+        Linear(space, layer.QueryKeyValue, kept.Normed, kept.QueryKeyValue);
+        Rotate(kept.QueryKeyValue, rows, space.Length, back: false);
+        Attend(space, kept);
+        // The sum begins at the residual stream.
+        Copy(kept.Input, kept.Middle, rows * Width);
+        Linear(space, layer.Output, kept.Attended, kept.Middle, add: true);
+
+        Normalise(kept.Middle, layer.FeedForwardNorm, rows, kept.MiddleNormed, kept.MiddleScales);
+        Linear(space, layer.Up, kept.MiddleNormed, kept.Up);
+        if (_config.IsGated) ExactKernels.Gate(kept.Up, rows, channels, kept.Activated);
+        else ExactKernels.Gelu(kept.Up, (long)rows * channels, kept.Activated);
+        if (output is null) return;
+        Copy(kept.Middle, output, rows * Width);
+        Linear(space, layer.Down, kept.Activated, output, add: true);
+    }
+
     // The logits become what flows back to them.
-    private double CrossEntropies(Workspace space, ReadOnlySpan<int> tokens)
+    private double CrossEntropies(ActivationSpace space, ReadOnlySpan<int> tokens)
     {
         double sum = 0;
         for (var row = 0; row < space.Rows; row++)
@@ -108,57 +107,66 @@ internal sealed unsafe class ExactArithmetic : ILanguageModelArithmetic
     }
 
     // Matrices are written, not added to: each is done in one place, and a clear pass over all of them would go to memory and back. The rest is small.
-    private void Backward(Workspace space, ReadOnlySpan<int> tokens, GradientReady? ready)
+    private void Backward(ActivationSpace space, ReadOnlySpan<int> tokens, GradientReady? ready)
     {
-        foreach (var slot in _added) new Span<float>(Gradient(slot.Offset), slot.Length).Clear();
+        for (var i = 0; _gradients is not null && i < _added.Length; i++) new Span<float>(Gradient(_added[i].Offset), _added[i].Length).Clear();
         int rows = space.Rows, channels = _config.FeedForward;
         float* dStream = space.DStream, dNormed = space.DNormed;
-        LinearBack(space.Logits, rows, _config.VocabularySize, space.OutputNormed, Width, _head, dNormed);
+        // Where head and embedding are one table, it is final only at the end.
+        LinearBack(space, _layout.Head, space.Logits, space.OutputNormed, dNormed, _config.TiedEmbeddings ? null : ready);
         new Span<float>(dStream, rows * Width).Clear();
-        ExactKernels.NormaliseBack(dNormed, space.Output, Weight(_norm), space.OutputScales, rows, Width, dStream, Gradient(_norm));
-        ready?.Invoke(_norm, Width);
-        if (_head != _embedding) ready?.Invoke(_head, _config.VocabularySize * Width);
-        for (var i = _layers.Length - 1; i >= 0; i--)
+        NormaliseBack(dNormed, space.Output, _layout.FinalNorm, space.OutputScales, rows, dStream, ready);
+        for (var i = _layout.Layers.Length - 1; i >= 0; i--)
         {
-            var layer = _layers[i];
+            var layer = _layout.Layers[i];
             var kept = space.Layers[i];
-            LinearBack(dStream, rows, Width, kept.Gated, channels, layer.Down, space.DGated);
-            ExactKernels.GateBack(kept.GateUp, space.DGated, rows, channels, space.DGateUp);
-            ready?.Invoke(layer.Down, Width * channels);
-            LinearBack(space.DGateUp, rows, 2 * channels, kept.MiddleNormed, Width, layer.GateUp, dNormed);
-            ready?.Invoke(layer.GateUp, 2 * channels * Width);
-            ExactKernels.NormaliseBack(dNormed, kept.Middle, Weight(layer.FeedForwardNorm), kept.MiddleScales, rows, Width, dStream, Gradient(layer.FeedForwardNorm));
-            ready?.Invoke(layer.FeedForwardNorm, Width);
+            // The last layer's values are those that the forward pass left.
+            if (_recompute && i + 1 < _layout.Layers.Length) ForwardLayer(space, i, output: null);
+            LinearBack(space, layer.Down, dStream, kept.Activated, space.DActivated, ready);
+            if (_config.IsGated) ExactKernels.GateBack(kept.Up, space.DActivated, rows, channels, space.DUp);
+            else ExactKernels.GeluBack(kept.Up, space.DActivated, (long)rows * channels, space.DUp);
+            LinearBack(space, layer.Up, space.DUp, kept.MiddleNormed, dNormed, ready);
+            NormaliseBack(dNormed, kept.Middle, layer.FeedForwardNorm, kept.MiddleScales, rows, dStream, ready);
 
-            LinearBack(dStream, rows, Width, kept.Attended, Width, layer.Output, space.DAttended);
-            ready?.Invoke(layer.Output, Width * Width);
+            LinearBack(space, layer.Output, dStream, kept.Attended, space.DAttended, ready);
             AttendBack(space, kept);
             Rotate(space.DQueryKeyValue, rows, space.Length, back: true);
-            LinearBack(space.DQueryKeyValue, rows, RowChannels, kept.Normed, Width, layer.QueryKeyValue, dNormed);
-            ready?.Invoke(layer.QueryKeyValue, RowChannels * Width);
-            ExactKernels.NormaliseBack(dNormed, kept.Input, Weight(layer.InputNorm), kept.Scales, rows, Width, dStream, Gradient(layer.InputNorm));
-            ready?.Invoke(layer.InputNorm, Width);
+            LinearBack(space, layer.QueryKeyValue, space.DQueryKeyValue, kept.Normed, dNormed, ready);
+            NormaliseBack(dNormed, kept.Input, layer.InputNorm, kept.Scales, rows, dStream, ready);
         }
 
+        if (_gradients is null) return;
         // After the head's part where the two are one table; in the order of the tokens.
         for (var row = 0; row < rows; row++)
-            ExactKernels.Add(dStream + (long)row * Width, Width, Gradient(_embedding + tokens[row / space.Length * (space.Length + 1) + row % space.Length] * Width));
-        ready?.Invoke(_embedding, _config.VocabularySize * Width);
+        {
+            var dHidden = dStream + (long)row * Width;
+            ExactKernels.Add(dHidden, Width, Gradient(_layout.Embedding + tokens[row / space.Length * (space.Length + 1) + row % space.Length] * Width));
+            if (_layout.Positions >= 0) ExactKernels.Add(dHidden, Width, Gradient(_layout.Positions + row % space.Length * Width));
+        }
+
+        ready?.Invoke(_layout.Embedding, _config.VocabularySize * Width);
+        if (_layout.Positions >= 0) ready?.Invoke(_layout.Positions, _config.ContextTokens * Width);
     }
 
-    // y [R, outputs] (+)= x [R, inputs] · weightᵀ
-    private void Linear(float* x, int rows, int inputs, float* weight, int outputs, float* y, bool add = false) =>
-        _product.Multiply(rows, outputs, inputs, new Matrix(x, inputs), new Matrix(weight, inputs).Transposed, y, outputs, add);
-
-    // dWeight = dyᵀ · x, and dx = dy · weight
-    private void LinearBack(float* dy, int rows, int outputs, float* x, int inputs, int weight, float* dx)
+    private void Normalise(float* x, NormPart norm, int rows, float* y, float* scales)
     {
-        _product.Multiply(outputs, inputs, rows, new Matrix(dy, outputs).Transposed, new Matrix(x, inputs), Gradient(weight), inputs);
-        _product.Multiply(rows, inputs, outputs, new Matrix(dy, outputs), new Matrix(Weight(weight), inputs), dx, inputs);
+        var epsilon = (float)_config.NormEpsilon;
+        if (norm.Bias < 0) ExactKernels.Normalise(x, _weights.Vector(norm.Weight), epsilon, rows, Width, y, scales);
+        else ExactKernels.NormaliseLayer(x, _weights.Vector(norm.Weight), _weights.Vector(norm.Bias), epsilon, rows, Width, y, scales, scales + rows);
+    }
+
+    private void NormaliseBack(float* dy, float* x, NormPart norm, float* scales, int rows, float* dx, GradientReady? ready)
+    {
+        if (norm.Bias < 0) ExactKernels.NormaliseBack(dy, x, _weights.Vector(norm.Weight), scales, rows, Width, dx, Gradient(norm.Weight));
+        else ExactKernels.NormaliseLayerBack(dy, x, _weights.Vector(norm.Weight), scales, scales + rows, rows, Width, dx, Gradient(norm.Weight), Gradient(norm.Bias));
+        if (_gradients is null) return;
+        ready?.Invoke(norm.Weight, Width);
+        if (norm.Bias >= 0) ready?.Invoke(norm.Bias, Width);
     }
 
     private void Rotate(float* rowsOfHeads, int rows, int length, bool back)
     {
+        if (_rotary is null) return;
         var pairs = _config.HeadWidth / 2;
         float* cosines = _rotary.At(0), sines = _rotary.At(_config.ContextTokens * pairs);
         for (var row = 0; row < rows; row++)
@@ -169,7 +177,7 @@ internal sealed unsafe class ExactArithmetic : ILanguageModelArithmetic
         }
     }
 
-    private void Attend(Workspace space, Kept kept)
+    private void Attend(ActivationSpace space, KeptLayer kept)
     {
         int length = space.Length, wide = _config.HeadWidth;
         var scale = 1 / MathF.Sqrt(wide);
@@ -185,7 +193,7 @@ internal sealed unsafe class ExactArithmetic : ILanguageModelArithmetic
         }
     }
 
-    private void AttendBack(Workspace space, Kept kept)
+    private void AttendBack(ActivationSpace space, KeptLayer kept)
     {
         int length = space.Length, wide = _config.HeadWidth;
         var scale = 1 / MathF.Sqrt(wide);
@@ -217,82 +225,22 @@ internal sealed unsafe class ExactArithmetic : ILanguageModelArithmetic
 
     private long OutputOf(int i, int length) => (long)(i / _config.Heads) * length * Width + i % _config.Heads * _config.HeadWidth;
 
-    private float* Weight(int offset) => _weights.At(offset);
+    private float* Gradient(int offset) => _gradients is null ? null : _gradients.At(offset);
 
-    private float* Gradient(int offset) => _gradients.At(offset);
+    private static void Copy(float* from, float* to, int length) => new ReadOnlySpan<float>(from, length).CopyTo(new Span<float>(to, length));
 
-    private Workspace Reserve(int sequences, int length)
+    private ActivationSpace Reserve(int sequences, int length)
     {
-        if (_workspace is { } fits && fits.Sequences == sequences && fits.Length == length) return fits;
-        _workspace?.Dispose();
-        return _workspace = new Workspace(_config, RowChannels, sequences, length);
+        if (_space is { } fits && fits.Sequences == sequences && fits.Length == length) return fits;
+        _space?.Dispose();
+        return _space = new ActivationSpace(_config, sequences, length, _recompute, _adapters?.Rank ?? 0);
     }
 
     public void Dispose()
     {
-        _workspace?.Dispose();
+        _space?.Dispose();
         _product.Dispose();
-        ((IDisposable)_rotary).Dispose();
-    }
-
-    /// <summary>What one layer keeps for the way back.</summary>
-    private sealed class Kept
-    {
-        public float* Input, Scales, Normed, QueryKeyValue, Attention, Attended, Middle, MiddleScales, MiddleNormed, GateUp, Gated;
-    }
-
-    /// <summary>All memory of a forward and backward pass of one shape, allocated once.</summary>
-    private sealed class Workspace : IDisposable
-    {
-        private readonly List<nint> _blocks = [];
-
-        public Workspace(LanguageModelConfig config, int rowChannels, int sequences, int length)
-        {
-            (Sequences, Length, Rows) = (sequences, length, sequences * length);
-            long rows = Rows, width = config.Width, channels = config.FeedForward, square = (long)length * length;
-            Layers =
-            [
-                .. Enumerable.Range(0, config.Layers).Select(_ => new Kept
-                {
-                    Input = Take(rows * width), Scales = Take(rows), Normed = Take(rows * width), QueryKeyValue = Take(rows * rowChannels),
-                    Attention = Take(sequences * config.Heads * square), Attended = Take(rows * width), Middle = Take(rows * width), MiddleScales = Take(rows),
-                    MiddleNormed = Take(rows * width), GateUp = Take(rows * 2 * channels), Gated = Take(rows * channels),
-                }),
-            ];
-            Output = Take(rows * width);
-            OutputNormed = Take(rows * width);
-            OutputScales = Take(rows);
-            Logits = Take(rows * config.VocabularySize);
-            DStream = Take(rows * width);
-            DNormed = Take(rows * width);
-            DAttended = Take(rows * width);
-            DGated = Take(rows * channels);
-            DGateUp = Take(rows * 2 * channels);
-            DQueryKeyValue = Take(rows * rowChannels);
-            DScores = Take(square);
-        }
-
-        public int Sequences { get; }
-
-        public int Length { get; }
-
-        public int Rows { get; }
-
-        public Kept[] Layers { get; }
-
-        public readonly float* Output, OutputNormed, OutputScales, Logits, DStream, DNormed, DAttended, DGated, DGateUp, DQueryKeyValue, DScores;
-
-        public void Dispose()
-        {
-            foreach (var block in _blocks) NativeMemory.AlignedFree((void*)block);
-            _blocks.Clear();
-        }
-
-        private float* Take(long length)
-        {
-            var block = (nint)NativeMemory.AlignedAlloc(checked((nuint)length * sizeof(float)), 64);
-            _blocks.Add(block);
-            return (float*)block;
-        }
+        _weights.Dispose();
+        ((IDisposable?)_rotary)?.Dispose();
     }
 }

@@ -28,7 +28,7 @@ internal static unsafe class ExactKernels
         }
     }
 
-    /// <summary>Adds to <paramref name="dx"/> and <paramref name="dWeight"/> what flows back through <see cref="Normalise"/>.</summary>
+    /// <summary>Adds to <paramref name="dx"/> and <paramref name="dWeight"/> (null for a frozen one) what flows back through <see cref="Normalise"/>.</summary>
     public static void NormaliseBack(float* dy, float* x, float* weight, float* scales, int rows, int width, float* dx, float* dWeight)
     {
         for (var row = 0; row < rows; row++, dy += width, x += width, dx += width)
@@ -40,8 +40,59 @@ internal static unsafe class ExactKernels
             for (var i = 0; i < width; i += Lanes)
             {
                 Vector512<float> input = Load(x, i, width), back = Load(dy, i, width);
-                Store(Vector512.FusedMultiplyAdd(back * scale, input, Load(dWeight, i, width)), dWeight, i, width);
+                if (dWeight is not null) Store(Vector512.FusedMultiplyAdd(back * scale, input, Load(dWeight, i, width)), dWeight, i, width);
                 Store(Load(dx, i, width) + Vector512.FusedMultiplyAdd(input, pull, back * Load(weight, i, width) * scale), dx, i, width);
+            }
+        }
+    }
+
+    /// <summary>y = (x − mean) · scale · weight + bias with scale = 1 / √(mean((x − mean)²) + ε) for each row; scales and means are kept for the way back.</summary>
+    public static void NormaliseLayer(float* x, float* weight, float* bias, float epsilon, int rows, int width, float* y, float* scales, float* means)
+    {
+        for (var row = 0; row < rows; row++, x += width, y += width)
+        {
+            var sum = Vector512<float>.Zero;
+            for (var i = 0; i < width; i += Lanes) sum += Load(x, i, width);
+            var mean = Vector512.Create(means[row] = Fold(sum) / width);
+            var squares = Vector512<float>.Zero;
+            for (var i = 0; i < width; i += Lanes)
+            {
+                var v = Present(Load(x, i, width) - mean, i, width);
+                squares = Vector512.FusedMultiplyAdd(v, v, squares);
+            }
+
+            var scale = Vector512.Create(scales[row] = 1 / MathF.Sqrt(Fold(squares) / width + epsilon));
+            for (var i = 0; i < width; i += Lanes)
+                Store(Vector512.FusedMultiplyAdd((Load(x, i, width) - mean) * scale, Load(weight, i, width), Load(bias, i, width)), y, i, width);
+        }
+    }
+
+    /// <summary>Adds to <paramref name="dx"/>, <paramref name="dWeight"/> and <paramref name="dBias"/> (both null for frozen ones) what flows back through <see cref="NormaliseLayer"/>.</summary>
+    public static void NormaliseLayerBack(float* dy, float* x, float* weight, float* scales, float* means, int rows, int width, float* dx, float* dWeight, float* dBias)
+    {
+        for (var row = 0; row < rows; row++, dy += width, x += width, dx += width)
+        {
+            Vector512<float> mean = Vector512.Create(means[row]), scale = Vector512.Create(scales[row]);
+            Vector512<float> sum = default, products = default;
+            for (var i = 0; i < width; i += Lanes)
+            {
+                var back = Load(dy, i, width) * Load(weight, i, width);
+                sum += back;
+                products = Vector512.FusedMultiplyAdd(back, (Load(x, i, width) - mean) * scale, products);
+            }
+
+            Vector512<float> meanBack = Vector512.Create(Fold(sum) / width), pull = Vector512.Create(-(Fold(products) / width));
+            for (var i = 0; i < width; i += Lanes)
+            {
+                Vector512<float> back = Load(dy, i, width), centred = (Load(x, i, width) - mean) * scale;
+                if (dWeight is not null)
+                {
+                    Store(Vector512.FusedMultiplyAdd(back, centred, Load(dWeight, i, width)), dWeight, i, width);
+                    Store(Load(dBias, i, width) + back, dBias, i, width);
+                }
+
+                var inner = Vector512.FusedMultiplyAdd(centred, pull, back * Load(weight, i, width) - meanBack);
+                Store(Vector512.FusedMultiplyAdd(inner, scale, Load(dx, i, width)), dx, i, width);
             }
         }
     }
@@ -123,6 +174,36 @@ internal static unsafe class ExactKernels
         }
     }
 
+    /// <summary>GELU by its tanh form: x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))), which is x · sigmoid of twice that tanh's argument.</summary>
+    /// <remarks>Source: Hendrycks and Gimpel 2016, "Gaussian error linear units", section 2.</remarks>
+    public static void Gelu(float* x, long count, float* y)
+    {
+        for (; count > 0; count -= Lanes, x += Lanes, y += Lanes)
+        {
+            var n = (int)Math.Min(count, Lanes);
+            var v = Load(x, 0, n);
+            Store(v * Sigmoid(GeluArgument(v)), y, 0, n);
+        }
+    }
+
+    /// <summary>What flows back through <see cref="Gelu"/>.</summary>
+    public static void GeluBack(float* x, float* dy, long count, float* dx)
+    {
+        for (; count > 0; count -= Lanes, x += Lanes, dy += Lanes, dx += Lanes)
+        {
+            var n = (int)Math.Min(count, Lanes);
+            var v = Load(x, 0, n);
+            var sigmoid = Sigmoid(GeluArgument(v));
+            var slope = Vector512.FusedMultiplyAdd(v * v, Vector512.Create(3 * GeluCubic), Vector512.Create(GeluLinear));
+            Store(Load(dy, 0, n) * Vector512.FusedMultiplyAdd(v * sigmoid * (Vector512<float>.One - sigmoid), slope, sigmoid), dx, 0, n);
+        }
+    }
+
+    private const float GeluLinear = 1.5957691216f;              // 2 · √(2/π)
+    private const float GeluCubic = 1.5957691216f * 0.044715f;
+
+    private static Vector512<float> GeluArgument(Vector512<float> x) => x * Vector512.FusedMultiplyAdd(x * x, Vector512.Create(GeluCubic), Vector512.Create(GeluLinear));
+
     /// <summary>The cross-entropy of one row of scores, in nats; the scores become what flows back to them.</summary>
     public static double CrossEntropy(float* scores, int count, int target)
     {
@@ -145,6 +226,21 @@ internal static unsafe class ExactKernels
     public static void Add(float* x, int length, float* target)
     {
         for (var i = 0; i < length; i += Lanes) Store(Load(target, i, length) + Load(x, i, length), target, i, length);
+    }
+
+    public static void Scale(float* x, long length, float factor)
+    {
+        for (; length > 0; length -= Lanes, x += Lanes)
+        {
+            var n = (int)Math.Min(length, Lanes);
+            Store(Load(x, 0, n) * Vector512.Create(factor), x, 0, n);
+        }
+    }
+
+    /// <summary>Each element becomes the nearest bfloat16.</summary>
+    public static void RoundToBFloat16(float* x, int length, float* y)
+    {
+        for (var i = 0; i < length; i += Lanes) Store(BFloat16.Round(Load(x, i, length)), y, i, length);
     }
 
     private static float Max(float* x, int count)
@@ -200,6 +296,10 @@ internal static unsafe class ExactKernels
         for (var k = 21; k >= 1; k -= 2) sum = sum * square + 1.0 / k;
         return exponent * 0.6931471805599453 + 2 * t * sum;
     }
+
+    // Lanes beyond the row become zero.
+    private static Vector512<float> Present(Vector512<float> value, int i, int count) =>
+        count - i >= Lanes ? value : Vector512.ConditionalSelect(Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(count - i)).AsSingle(), value, Vector512<float>.Zero);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Load(float* from, int i, int count) => count - i >= Lanes ? Vector512.Load(from + i) : LoadPart(from + i, count - i);

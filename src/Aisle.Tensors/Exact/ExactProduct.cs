@@ -1,11 +1,22 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
 namespace Aisle.Tensors;
 
+/// <summary>What the elements of a right matrix are in memory, and what becomes of them before they are multiplied.</summary>
+internal enum MatrixElement
+{
+    Float32,
+
+    /// <summary>float32, each rounded to bfloat16.</summary>
+    Float32AsBFloat16,
+
+    /// <summary>bfloat16, each widened.</summary>
+    BFloat16,
+}
+
 /// <summary>A matrix in memory: element (i, j) at <c>Data[i · RowStride + j · ColumnStride]</c>, one of the strides being 1.</summary>
-internal readonly unsafe record struct Matrix(nint Address, int RowStride, int ColumnStride)
+internal readonly unsafe record struct Matrix(nint Address, int RowStride, int ColumnStride, MatrixElement Element = MatrixElement.Float32)
 {
     public Matrix(float* data, int rowStride)
         : this((nint)data, rowStride, 1)
@@ -14,7 +25,7 @@ internal readonly unsafe record struct Matrix(nint Address, int RowStride, int C
 
     public float* Data => (float*)Address;
 
-    public Matrix Transposed => new(Address, ColumnStride, RowStride);
+    public Matrix Transposed => new(Address, ColumnStride, RowStride, Element);
 }
 
 /// <summary>Which part of a square product is known to be empty, so that a causal attention's half is not computed.</summary>
@@ -42,9 +53,9 @@ internal sealed unsafe class ExactProduct : IDisposable
     private const int Rows = 8;
     private const int Columns = 32;
     private const int Depth = 256;   // of a panel: 32 KiB, so that it stays in the first cache
-    private float* _right = Allocate(Depth * Columns);
-    private float* _tile = Allocate(Rows * Columns);
-    private float* _left = Allocate(Rows * Depth);
+    private float* _right = NativeFloats.Allocate(Depth * Columns);
+    private float* _tile = NativeFloats.Allocate(Rows * Columns);
+    private float* _left = NativeFloats.Allocate(Rows * Depth);
     private int _leftLength = Rows * Depth;
 
     /// <summary>result = left · right, or result += left · right.</summary>
@@ -129,6 +140,12 @@ internal sealed unsafe class ExactProduct : IDisposable
     {
         var target = _right;
         if (columns < Columns) new Span<float>(target, count * Columns).Clear();
+        if (right.Element == MatrixElement.BFloat16)
+        {
+            PackWidened(right, start, count, column, columns);
+            return;
+        }
+
         if (right.ColumnStride == 1)
         {
             for (var p = 0; p < count; p++, target += Columns)
@@ -144,14 +161,40 @@ internal sealed unsafe class ExactProduct : IDisposable
                     for (var c = 0; c < columns; c++) target[c] = source[c];
                 }
             }
+        }
+        else
+        {
+            for (var c = 0; c < columns; c++)
+            {
+                var source = right.Data + (long)(column + c) * right.ColumnStride + start;
+                for (var p = 0; p < count; p++) target[p * Columns + c] = source[p];
+            }
+        }
+
+        if (right.Element == MatrixElement.Float32AsBFloat16) ExactKernels.RoundToBFloat16(_right, count * Columns, _right);
+    }
+
+    private void PackWidened(Matrix right, int start, int count, int column, int columns)
+    {
+        var elements = (ushort*)right.Address;
+        if (right.ColumnStride != 1)
+        {
+            for (var c = 0; c < columns; c++)
+            {
+                var source = elements + (long)(column + c) * right.ColumnStride + start;
+                for (var p = 0; p < count; p++) _right[p * Columns + c] = BFloat16.Widen(source[p]);
+            }
 
             return;
         }
 
-        for (var c = 0; c < columns; c++)
+        for (var p = 0; p < count; p++)
         {
-            var source = right.Data + (long)(column + c) * right.ColumnStride + start;
-            for (var p = 0; p < count; p++) target[p * Columns + c] = source[p];
+            var source = elements + (long)(start + p) * right.RowStride + column;
+            var target = _right + p * Columns;
+            var c = 0;
+            for (; c + 16 <= columns; c += 16) (Vector512.WidenLower(Vector256.Load(source + c).ToVector512()) << 16).AsSingle().Store(target + c);
+            for (; c < columns; c++) target[c] = BFloat16.Widen(source[c]);
         }
     }
 
@@ -283,19 +326,18 @@ internal sealed unsafe class ExactProduct : IDisposable
 
     public void Dispose()
     {
-        NativeMemory.AlignedFree(_right);
-        NativeMemory.AlignedFree(_tile);
-        NativeMemory.AlignedFree(_left);
+        if (_right is null) return;
+        NativeFloats.Free(_right, Depth * Columns);
+        NativeFloats.Free(_tile, Rows * Columns);
+        NativeFloats.Free(_left, _leftLength);
         _right = _tile = _left = null;
     }
 
     private void Reserve(int length)
     {
         if (length <= _leftLength) return;
-        NativeMemory.AlignedFree(_left);
-        _left = Allocate(length);
+        NativeFloats.Free(_left, _leftLength);
+        _left = NativeFloats.Allocate(length);
         _leftLength = length;
     }
-
-    private static float* Allocate(int length) => (float*)NativeMemory.AlignedAlloc((nuint)length * sizeof(float), 64);
 }

@@ -33,20 +33,11 @@ public sealed record SafetensorsEntry(string Name, ElementType Type, ImmutableAr
     public void CopyTo(Span<float> target)
     {
         var bytes = Bytes.Span;
-        if (Type is not (ElementType.F32 or ElementType.F16 or ElementType.BF16))
-            throw new AisleException("AISLE-5021", $"Tensor {Name} holds {Type}.", "Weights must be F32, F16 or BF16.");
+        Safetensors.CheckWeights(Name, Type);
         if (bytes.Length / Safetensors.SizeOf(Type) != target.Length)
             throw new AisleException("AISLE-5021", $"Tensor {Name} of shape [{string.Join(", ", Shape)}] has not the {target.Length} elements asked for.",
                 "Use the config.json that belongs to the weights.");
-        for (var i = 0; i < target.Length; i++)
-        {
-            target[i] = Type switch
-            {
-                ElementType.F32 => BinaryPrimitives.ReadSingleLittleEndian(bytes[(4 * i)..]),
-                ElementType.F16 => (float)BinaryPrimitives.ReadHalfLittleEndian(bytes[(2 * i)..]),
-                _ => BitConverter.UInt32BitsToSingle((uint)BinaryPrimitives.ReadUInt16LittleEndian(bytes[(2 * i)..]) << 16),
-            };
-        }
+        Safetensors.Widen(Type, bytes, target);
     }
 }
 
@@ -67,20 +58,64 @@ public static class Safetensors
         _ => 8,
     };
 
-    /// <summary>Writes float32 tensors that lie in one flat array. The same tensors give the same bytes: names sorted, header padded with spaces to 8.</summary>
+    /// <summary>Writes tensors that lie in one flat array. The same tensors give the same bytes: names sorted, header padded with spaces to 8.</summary>
     /// <param name="slots">Where each tensor lies in <paramref name="values"/>.</param>
-    public static void Write(Stream stream, IEnumerable<TensorSlot> slots, ReadOnlySpan<float> values, IReadOnlyDictionary<string, string>? metadata = null)
+    /// <param name="elementType">F32, or BF16: rounded to the nearest, ties to even.</param>
+    public static void Write(
+        Stream stream, IEnumerable<TensorSlot> slots, ReadOnlySpan<float> values, IReadOnlyDictionary<string, string>? metadata = null, ElementType elementType = ElementType.F32)
     {
+        if (elementType is not (ElementType.F32 or ElementType.BF16)) throw new ArgumentOutOfRangeException(nameof(elementType), elementType, "Weights are written as F32 or BF16.");
         var sorted = slots.OrderBy(slot => slot.Name, StringComparer.Ordinal).ToList();
-        var header = Header(sorted, metadata);
+        var header = Header(sorted, metadata, elementType);
         Span<byte> length = stackalloc byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
         stream.Write(length);
         stream.Write(header);
-        foreach (var slot in sorted) WriteLittleEndian(stream, values.Slice(slot.Offset, slot.Length));
+        foreach (var slot in sorted)
+        {
+            var tensor = values.Slice(slot.Offset, slot.Length);
+            if (slot.TransposedInFiles)
+            {
+                var turned = new float[tensor.Length];
+                Transpose(tensor, slot.Shape[0], slot.Shape[1], turned);
+                tensor = turned;
+            }
+
+            WriteLittleEndian(stream, tensor, elementType);
+        }
     }
 
-    private static byte[] Header(List<TensorSlot> slots, IReadOnlyDictionary<string, string>? metadata)
+    /// <summary>target[j, i] = source[i, j].</summary>
+    internal static void Transpose(ReadOnlySpan<float> source, int rows, int columns, Span<float> target)
+    {
+        for (var i = 0; i < rows; i++)
+        {
+            for (var j = 0; j < columns; j++) target[j * rows + i] = source[i * columns + j];
+        }
+    }
+
+    /// <exception cref="AisleException">AISLE-5021: elements that weights cannot be.</exception>
+    internal static void CheckWeights(string name, ElementType type)
+    {
+        if (type is not (ElementType.F32 or ElementType.F16 or ElementType.BF16))
+            throw new AisleException("AISLE-5021", $"Tensor {name} holds {type}.", "Weights must be F32, F16 or BF16.");
+    }
+
+    /// <summary>Little-endian F32, F16 or BF16 to floats, one for each place of <paramref name="target"/>.</summary>
+    internal static void Widen(ElementType type, ReadOnlySpan<byte> bytes, Span<float> target)
+    {
+        for (var i = 0; i < target.Length; i++)
+        {
+            target[i] = type switch
+            {
+                ElementType.F32 => BinaryPrimitives.ReadSingleLittleEndian(bytes[(4 * i)..]),
+                ElementType.F16 => (float)BinaryPrimitives.ReadHalfLittleEndian(bytes[(2 * i)..]),
+                _ => BFloat16.Widen(BinaryPrimitives.ReadUInt16LittleEndian(bytes[(2 * i)..])),
+            };
+        }
+    }
+
+    private static byte[] Header(List<TensorSlot> slots, IReadOnlyDictionary<string, string>? metadata, ElementType elementType)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream))
@@ -94,13 +129,13 @@ public static class Safetensors
             foreach (var slot in slots)
             {
                 json.WriteStartObject(slot.Name);
-                json.WriteString("dtype", "F32");
+                json.WriteString("dtype", elementType.ToString());
                 json.WriteStartArray("shape");
-                foreach (var size in slot.Shape) json.WriteNumberValue(size);
+                foreach (var size in slot.ShapeInFiles) json.WriteNumberValue(size);
                 json.WriteEndArray();
                 json.WriteStartArray("data_offsets");
                 json.WriteNumberValue(begin);
-                json.WriteNumberValue(begin += (long)slot.Length * sizeof(float));
+                json.WriteNumberValue(begin += (long)slot.Length * SizeOf(elementType));
                 json.WriteEndArray();
                 json.WriteEndObject();
             }
@@ -112,13 +147,23 @@ public static class Safetensors
         return stream.ToArray();
     }
 
-    private static void WriteLittleEndian(Stream stream, ReadOnlySpan<float> values)
+    private static void WriteLittleEndian(Stream stream, ReadOnlySpan<float> values, ElementType elementType)
     {
         if (!BitConverter.IsLittleEndian) throw new PlatformNotSupportedException("Weights are written on little-endian machines only.");
+        var rounded = elementType == ElementType.BF16 ? new ushort[Math.Min(values.Length, 1 << 16)] : [];
         while (values.Length > 0)
         {
-            var part = values[..Math.Min(values.Length, 1 << 20)];
-            stream.Write(MemoryMarshal.AsBytes(part));
+            var part = values[..Math.Min(values.Length, 1 << 16)];
+            if (elementType == ElementType.F32)
+            {
+                stream.Write(MemoryMarshal.AsBytes(part));
+            }
+            else
+            {
+                for (var i = 0; i < part.Length; i++) rounded[i] = BFloat16.Round(part[i]);
+                stream.Write(MemoryMarshal.AsBytes(rounded.AsSpan(0, part.Length)));
+            }
+
             values = values[part.Length..];
         }
     }
@@ -141,18 +186,33 @@ public static class Safetensors
     /// <exception cref="AisleException">AISLE-5020: malformed; the message says where.</exception>
     public static IReadOnlyDictionary<string, SafetensorsEntry> Parse(ReadOnlyMemory<byte> file)
     {
-        if (file.Length < 8) throw Malformed($"it has {file.Length} bytes, fewer than its 8-byte header length");
-        var headerBytes = BinaryPrimitives.ReadUInt64LittleEndian(file.Span);
-        if (headerBytes > MostHeaderBytes || headerBytes > (ulong)file.Length - 8)
-            throw Malformed($"its header claims {headerBytes} bytes of a file of {file.Length}, where {MostHeaderBytes} is the most");
-        var header = file.Slice(8, (int)headerBytes);
+        var headerBytes = HeaderBytes(file.Span[..Math.Min(8, file.Length)], file.Length);
+        var data = file[(8 + headerBytes)..];
+        return ParseHeader(file.Slice(8, headerBytes), data.Length).Values.ToDictionary(
+            place => place.Name, place => new SafetensorsEntry(place.Name, place.Type, place.Shape, data.Slice((int)place.Begin, (int)(place.End - place.Begin))), StringComparer.Ordinal);
+    }
+
+    /// <summary>One tensor's place among the bytes after the header.</summary>
+    internal readonly record struct TensorPlace(string Name, ElementType Type, ImmutableArray<long> Shape, long Begin, long End);
+
+    /// <param name="start">The file's first 8 bytes, or as many as it has.</param>
+    internal static int HeaderBytes(ReadOnlySpan<byte> start, long fileBytes)
+    {
+        if (start.Length < 8) throw Malformed($"it has {start.Length} bytes, fewer than its 8-byte header length");
+        var headerBytes = BinaryPrimitives.ReadUInt64LittleEndian(start);
+        if (headerBytes > MostHeaderBytes || headerBytes > (ulong)fileBytes - 8)
+            throw Malformed($"its header claims {headerBytes} bytes of a file of {fileBytes}, where {MostHeaderBytes} is the most");
+        return (int)headerBytes;
+    }
+
+    internal static Dictionary<string, TensorPlace> ParseHeader(ReadOnlyMemory<byte> header, long dataBytes)
+    {
         if (header.Length == 0 || header.Span[0] != (byte)'{') throw Malformed("its header does not begin with {");
-        var data = file[(8 + (int)headerBytes)..];
         try
         {
             // Doubled names are refused here: which of two to believe is how files are made to mean two things.
             using var document = JsonDocument.Parse(header, new JsonDocumentOptions { MaxDepth = 8, AllowDuplicateProperties = false });
-            return Entries(document.RootElement, data);
+            return Places(document.RootElement, dataBytes);
         }
         catch (Exception fault) when (fault is JsonException or InvalidOperationException)
         {
@@ -160,9 +220,9 @@ public static class Safetensors
         }
     }
 
-    private static Dictionary<string, SafetensorsEntry> Entries(JsonElement header, ReadOnlyMemory<byte> data)
+    private static Dictionary<string, TensorPlace> Places(JsonElement header, long dataBytes)
     {
-        var entries = new Dictionary<string, SafetensorsEntry>(StringComparer.Ordinal);
+        var entries = new Dictionary<string, TensorPlace>(StringComparer.Ordinal);
         List<(long Begin, long End, string Name)> ranges = [];
         foreach (var property in header.EnumerateObject())
         {
@@ -172,9 +232,9 @@ public static class Safetensors
                 continue;
             }
 
-            var (entry, begin, end) = Entry(property.Name, property.Value, data);
-            entries.Add(property.Name, entry);
-            ranges.Add((begin, end, property.Name));
+            var place = Place(property.Name, property.Value, dataBytes);
+            entries.Add(property.Name, place);
+            ranges.Add((place.Begin, place.End, property.Name));
         }
 
         ranges.Sort();
@@ -185,11 +245,11 @@ public static class Safetensors
             covered = end;
         }
 
-        if (covered != data.Length) throw Malformed($"its tensors cover {covered} of {data.Length} bytes");
+        if (covered != dataBytes) throw Malformed($"its tensors cover {covered} of {dataBytes} bytes");
         return entries;
     }
 
-    private static (SafetensorsEntry Entry, long Begin, long End) Entry(string name, JsonElement value, ReadOnlyMemory<byte> data)
+    private static TensorPlace Place(string name, JsonElement value, long dataBytes)
     {
         if (value.ValueKind != JsonValueKind.Object) throw Malformed($"tensor {name} is not an object");
         ElementType? type = null;
@@ -209,7 +269,7 @@ public static class Safetensors
         }
 
         if (type is not { } element || shape is not { } sizes || offsets is not [var begin, var end]) throw Malformed($"tensor {name} lacks dtype, shape or data_offsets");
-        if (begin > end || end > data.Length) throw Malformed($"tensor {name} lies at {begin}..{end} of {data.Length} bytes");
+        if (begin > end || end > dataBytes) throw Malformed($"tensor {name} lies at {begin}..{end} of {dataBytes} bytes");
         var bytes = (Int128)SizeOf(element);
         foreach (var size in sizes)
         {
@@ -218,7 +278,7 @@ public static class Safetensors
         }
 
         if (bytes != end - begin) throw Malformed($"tensor {name} of {element} [{string.Join(", ", sizes)}] takes {bytes} bytes and has {end - begin}");
-        return (new SafetensorsEntry(name, element, sizes, data.Slice((int)begin, (int)(end - begin))), begin, end);
+        return new TensorPlace(name, element, sizes, begin, end);
     }
 
     private static readonly string[] TypeNames = [.. Enum.GetNames<ElementType>().Select(name => name.ToUpperInvariant())];

@@ -11,38 +11,29 @@ public sealed class Decoder
     private const int MostAtOnce = 32;   // tokens of a prompt that pass over the weights together: enough to make the weights' reading cheap
     private readonly ModelWeights _weights;
     private readonly LanguageModelConfig _config;
-    private readonly RotaryTable _rotary;
-    private readonly Layer[] _layers;
-    private readonly int _embedding, _norm, _head;
-    private readonly float[] _hidden, _normed, _attended, _queryKeyValue, _gateUp, _gated, _added, _scores, _logits;
+    private readonly RotaryTable? _rotary;
+    private readonly ModelLayout _layout;
+    private readonly Cache[] _caches;
+    private readonly float[] _hidden, _normed, _attended, _queryKeyValue, _up, _activated, _added, _scores, _logits;
 
-    // Offsets into the weights, and the layer's own cache: [K, context, H] each.
-    private sealed record Layer(int InputNorm, int QueryKeyValue, int Output, int FeedForwardNorm, int GateUp, int Down, float[] Keys, float[] Values);
+    // A layer's: [K, context, H] each.
+    private sealed record Cache(float[] Keys, float[] Values);
 
     public Decoder(ModelWeights weights)
     {
         _weights = weights;
         _config = weights.Config;
         _rotary = weights.Rotary;
-        var offsets = weights.Slots.ToDictionary(slot => slot.Name, slot => slot.Offset);
-        _embedding = offsets["model.embed_tokens.weight"];
-        _norm = offsets["model.norm.weight"];
-        _head = _config.TiedEmbeddings ? _embedding : offsets["lm_head.weight"];
+        _layout = weights.Layout;
         var cache = _config.KeyValueHeads * _config.ContextTokens * _config.HeadWidth;
-        _layers =
-        [
-            .. Enumerable.Range(0, _config.Layers).Select(i => $"model.layers.{i}.").Select(layer => new Layer(
-                offsets[layer + "input_layernorm.weight"], offsets[layer + "self_attn.q_proj.weight"], offsets[layer + "self_attn.o_proj.weight"],
-                offsets[layer + "post_attention_layernorm.weight"], offsets[layer + "mlp.gate_proj.weight"], offsets[layer + "mlp.down_proj.weight"],
-                new float[cache], new float[cache])),
-        ];
+        _caches = [.. Enumerable.Range(0, _config.Layers).Select(_ => new Cache(new float[cache], new float[cache]))];
         _hidden = new float[MostAtOnce * _config.Width];
         _normed = new float[_hidden.Length];
         _attended = new float[_hidden.Length];
         _added = new float[_hidden.Length];
-        _queryKeyValue = new float[MostAtOnce * (_config.Heads + 2 * _config.KeyValueHeads) * _config.HeadWidth];
-        _gateUp = new float[MostAtOnce * 2 * _config.FeedForward];
-        _gated = new float[MostAtOnce * _config.FeedForward];
+        _queryKeyValue = new float[MostAtOnce * _config.RowChannels];
+        _up = new float[MostAtOnce * _config.UpChannels];
+        _activated = new float[MostAtOnce * _config.FeedForward];
         _scores = new float[_config.ContextTokens];
         _logits = new float[_config.VocabularySize];
     }
@@ -75,45 +66,66 @@ public sealed class Decoder
         }
 
         var last = _hidden.AsSpan((count - 1) * _config.Width, _config.Width);
-        Kernels.Normalise(last, Slice(_norm, _config.Width), (float)_config.NormEpsilon, _normed);
-        Kernels.Multiply(Slice(_head, _config.VocabularySize * _config.Width), _config.VocabularySize, _config.Width, _normed, 1, _logits);
+        Normalise(last, _layout.FinalNorm);
+        Multiply(_layout.Head, _normed, 1, _logits);
         return _logits;
     }
 
     private void ReadBlock(scoped ReadOnlySpan<int> tokens)
     {
-        int n = tokens.Length, width = _config.Width, channels = _config.FeedForward;
-        var rowWidth = (_config.Heads + 2 * _config.KeyValueHeads) * _config.HeadWidth;
+        int n = tokens.Length, width = _config.Width, channels = _config.FeedForward, rowWidth = _config.RowChannels;
         var hidden = _hidden.AsSpan(0, n * width);
-        for (var i = 0; i < n; i++) Slice(_embedding + tokens[i] * width, width).CopyTo(hidden.Slice(i * width, width));
-        foreach (var layer in _layers)
+        for (var i = 0; i < n; i++)
         {
-            Kernels.Normalise(hidden, Slice(layer.InputNorm, width), (float)_config.NormEpsilon, _normed);
-            Kernels.Multiply(Slice(layer.QueryKeyValue, rowWidth * width), rowWidth, width, _normed, n, _queryKeyValue);
-            for (var i = 0; i < n; i++) Attend(layer, _queryKeyValue.AsSpan(i * rowWidth, rowWidth), Position + i, _attended.AsSpan(i * width, width));
-            Kernels.Multiply(Slice(layer.Output, width * width), width, width, _attended, n, _added);
+            var row = hidden.Slice(i * width, width);
+            Slice(_layout.Embedding + tokens[i] * width, width).CopyTo(row);
+            if (_layout.Positions >= 0) Kernels.AddScaled(row, Slice(_layout.Positions + (Position + i) * width, width), 1);
+        }
+
+        for (var at = 0; at < _caches.Length; at++)
+        {
+            var layer = _layout.Layers[at];
+            Normalise(hidden, layer.InputNorm);
+            Multiply(layer.QueryKeyValue, _normed, n, _queryKeyValue);
+            for (var i = 0; i < n; i++) Attend(_caches[at], _queryKeyValue.AsSpan(i * rowWidth, rowWidth), Position + i, _attended.AsSpan(i * width, width));
+            Multiply(layer.Output, _attended, n, _added);
             Kernels.AddScaled(hidden, _added.AsSpan(0, n * width), 1);
 
-            Kernels.Normalise(hidden, Slice(layer.FeedForwardNorm, width), (float)_config.NormEpsilon, _normed);
-            Kernels.Multiply(Slice(layer.GateUp, 2 * channels * width), 2 * channels, width, _normed, n, _gateUp);
-            Kernels.Gate(_gateUp, channels, _gated.AsSpan(0, n * channels));
-            Kernels.Multiply(Slice(layer.Down, width * channels), width, channels, _gated, n, _added);
+            Normalise(hidden, layer.FeedForwardNorm);
+            Multiply(layer.Up, _normed, n, _up);
+            if (_config.IsGated) Kernels.Gate(_up, channels, _activated.AsSpan(0, n * channels));
+            else Kernels.Gelu(_up.AsSpan(0, n * channels), _activated);
+            Multiply(layer.Down, _activated, n, _added);
             Kernels.AddScaled(hidden, _added.AsSpan(0, n * width), 1);
         }
 
         Position += n;
     }
 
+    private void Normalise(ReadOnlySpan<float> hidden, NormPart norm)
+    {
+        var weight = Slice(norm.Weight, _config.Width);
+        if (norm.Bias < 0) Kernels.Normalise(hidden, weight, (float)_config.NormEpsilon, _normed);
+        else Kernels.NormaliseLayer(hidden, weight, Slice(norm.Bias, _config.Width), (float)_config.NormEpsilon, _normed);
+    }
+
+    private void Multiply(LinearPart part, ReadOnlySpan<float> inputs, int count, Span<float> outputs)
+    {
+        Kernels.Multiply(Slice(part.Weight, part.Outputs * part.Inputs), part.Outputs, part.Inputs, inputs, count, outputs);
+        if (part.Bias < 0) return;
+        for (var i = 0; i < count; i++) Kernels.AddScaled(outputs.Slice(i * part.Outputs, part.Outputs), Slice(part.Bias, part.Outputs), 1);
+    }
+
     // One token at a time, so that a token of a block sees those before it and none after.
-    private void Attend(Layer layer, Span<float> queryKeyValue, int position, Span<float> output)
+    private void Attend(Cache cache, Span<float> queryKeyValue, int position, Span<float> output)
     {
         int heads = _config.Heads, shared = _config.KeyValueHeads, wide = _config.HeadWidth;
         for (var head = 0; head < heads + shared; head++) Turn(queryKeyValue.Slice(head * wide, wide), position);
         for (var head = 0; head < shared; head++)
         {
             var at = (head * _config.ContextTokens + position) * wide;
-            queryKeyValue.Slice((heads + head) * wide, wide).CopyTo(layer.Keys.AsSpan(at));
-            queryKeyValue.Slice((heads + shared + head) * wide, wide).CopyTo(layer.Values.AsSpan(at));
+            queryKeyValue.Slice((heads + head) * wide, wide).CopyTo(cache.Keys.AsSpan(at));
+            queryKeyValue.Slice((heads + shared + head) * wide, wide).CopyTo(cache.Values.AsSpan(at));
         }
 
         var scores = _scores.AsSpan(0, position + 1);
@@ -122,16 +134,17 @@ public sealed class Decoder
         {
             var query = queryKeyValue.Slice(head * wide, wide);
             var at = head / (heads / shared) * _config.ContextTokens * wide;
-            for (var t = 0; t <= position; t++) scores[t] = Kernels.Dot(query, layer.Keys.AsSpan(at + t * wide, wide)) * scale;
+            for (var t = 0; t <= position; t++) scores[t] = Kernels.Dot(query, cache.Keys.AsSpan(at + t * wide, wide)) * scale;
             Kernels.Softmax(scores);
             var mixed = output.Slice(head * wide, wide);
             mixed.Clear();
-            for (var t = 0; t <= position; t++) Kernels.AddScaled(mixed, layer.Values.AsSpan(at + t * wide, wide), scores[t]);
+            for (var t = 0; t <= position; t++) Kernels.AddScaled(mixed, cache.Values.AsSpan(at + t * wide, wide), scores[t]);
         }
     }
 
     private void Turn(Span<float> head, int position)
     {
+        if (_rotary is null) return;
         var pairs = _rotary.Pairs;
         var cosines = _rotary.Cosines.AsSpan(position * pairs, pairs);
         var sines = _rotary.Sines.AsSpan(position * pairs, pairs);

@@ -88,6 +88,32 @@ internal static unsafe class Kernels
         }
     }
 
+    /// <summary>LayerNorm of each row: (x − mean) / √(mean((x − mean)²) + ε) · weight + bias.</summary>
+    public static void NormaliseLayer(ReadOnlySpan<float> inputs, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float epsilon, Span<float> outputs)
+    {
+        var width = weight.Length;
+        for (var at = 0; at < inputs.Length; at += width)
+        {
+            ReadOnlySpan<float> row = inputs.Slice(at, width);
+            float mean = 0, squares = 0;
+            foreach (var value in row) mean += value;
+            mean /= width;
+            foreach (var value in row) squares += (value - mean) * (value - mean);
+            var scale = 1 / MathF.Sqrt(squares / width + epsilon);
+            for (var i = 0; i < width; i++) outputs[at + i] = (row[i] - mean) * scale * weight[i] + bias[i];
+        }
+    }
+
+    /// <summary>GELU by its tanh form.</summary>
+    public static void Gelu(ReadOnlySpan<float> inputs, Span<float> outputs)
+    {
+        for (var i = 0; i < inputs.Length; i++)
+        {
+            var x = inputs[i];
+            outputs[i] = x / (1 + MathF.Exp(-1.5957691216f * (x + 0.044715f * x * x * x)));
+        }
+    }
+
     public static float Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(a.Length, b.Length);

@@ -7,7 +7,6 @@ namespace Aisle.Tensors;
 /// <remarks>Not thread-safe. Whoever makes it disposes it, after everything that looks at it: a finalizer could free it under a span.</remarks>
 internal sealed unsafe class Arena : MemoryManager<float>
 {
-    private const int AlignmentBytes = 64;
     private readonly int _length;
     private float* _data;
 
@@ -15,10 +14,9 @@ internal sealed unsafe class Arena : MemoryManager<float>
     public Arena(int length)
     {
         _length = length;
-        var bytes = checked((nuint)length * sizeof(float));
-        _data = (float*)NativeMemory.AlignedAlloc(bytes, AlignmentBytes);
-        NativeMemory.Clear(_data, bytes);
-        GC.AddMemoryPressure((long)bytes);
+        _data = NativeFloats.Allocate(length);
+        NativeMemory.Clear(_data, (nuint)length * sizeof(float));
+        GC.AddMemoryPressure((long)length * sizeof(float));
     }
 
     /// <exception cref="ObjectDisposedException">The memory was given back.</exception>
@@ -40,7 +38,7 @@ internal sealed unsafe class Arena : MemoryManager<float>
     protected override void Dispose(bool disposing)
     {
         if (_data is null) return;
-        NativeMemory.AlignedFree(_data);
+        NativeFloats.Free(_data, _length);
         _data = null;
         GC.RemoveMemoryPressure((long)_length * sizeof(float));
     }

@@ -5,27 +5,29 @@ namespace Aisle.Tensors;
 public sealed partial class LanguageModel
 {
     private const string ConfigFile = "config.json";
-    private const string WeightsFile = "model.safetensors";
 
     /// <summary>Writes config.json and model.safetensors in Hugging Face's layout; the same model gives the same bytes. Existing files are replaced.</summary>
-    public void Save(string folder)
+    /// <remarks>A model that computes in bfloat16 is stored in bfloat16: half the bytes, and exactly the weights it computes with.</remarks>
+    public void Save(string folder) => Write(folder, Config, _layout.Slots, Weights, _options.Precision == WeightPrecision.BFloat16 ? ElementType.BF16 : ElementType.F32);
+
+    internal static void Write(string folder, LanguageModelConfig config, IEnumerable<TensorSlot> slots, ReadOnlySpan<float> weights, ElementType elementType)
     {
         Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(folder, ConfigFile), Config.ToJson(), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
-        using var file = File.Create(Path.Combine(folder, WeightsFile));
-        Safetensors.Write(file, _slots, Weights);
+        File.WriteAllText(Path.Combine(folder, ConfigFile), config.ToJson(elementType), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
+        using var file = File.Create(Path.Combine(folder, CheckpointFiles.OneFile));
+        Safetensors.Write(file, slots, weights, elementType: elementType);
     }
 
-    /// <summary>Reads what <see cref="Save"/> or Hugging Face's tools wrote.</summary>
+    /// <summary>Reads what <see cref="Save"/> or Hugging Face's tools wrote: LLaMA, Qwen2 or GPT-2, in one file or several, of float32, bfloat16 or float16.</summary>
     /// <returns>The caller disposes it.</returns>
-    /// <exception cref="AisleException">AISLE-5010, 5011, 5020 to 5022: a file is missing or malformed, or the two do not belong together.</exception>
-    public static LanguageModel Load(string folder)
+    /// <exception cref="AisleException">AISLE-5010, 5011, 5020 to 5023: a file is missing or malformed, or the files do not belong together.</exception>
+    public static LanguageModel Load(string folder, LanguageModelOptions? options = null)
     {
         var config = ReadConfig(folder);
-        var model = new LanguageModel(config);
+        var model = new LanguageModel(config, options);
         try
         {
-            ReadWeights(folder, model._slots, model.Weights);
+            ReadWeights(folder, model._layout, model.Weights);
             return model;
         }
         catch
@@ -36,7 +38,8 @@ public sealed partial class LanguageModel
     }
 
     /// <summary>The shape of the model in a folder.</summary>
-    internal static LanguageModelConfig ReadConfig(string folder)
+    /// <exception cref="AisleException">AISLE-5010, 5011, 5022: config.json is missing or malformed.</exception>
+    public static LanguageModelConfig ReadConfig(string folder)
     {
         var path = Path.Combine(folder, ConfigFile);
         try
@@ -51,22 +54,64 @@ public sealed partial class LanguageModel
         }
     }
 
-    /// <summary>Fills <paramref name="weights"/> from a folder's model.safetensors, which must hold exactly the slots.</summary>
-    internal static void ReadWeights(string folder, IReadOnlyList<TensorSlot> slots, Span<float> weights)
+    /// <summary>Fills <paramref name="weights"/> from a folder's files, which must hold exactly the layout's tensors; buffers that can be computed are passed over.</summary>
+    internal static void ReadWeights(string folder, ModelLayout layout, Span<float> weights)
     {
-        var entries = Safetensors.Read(Path.Combine(folder, WeightsFile));
-        var unknown = entries.Keys.Except(slots.Select(slot => slot.Name)).Order(StringComparer.Ordinal).Take(5).ToList();
-        var missing = slots.Select(slot => slot.Name).Where(name => !entries.ContainsKey(name)).Take(5).ToList();
-        if (unknown.Count + missing.Count > 0)
-            throw new AisleException("AISLE-5021", $"{WeightsFile} does not fit {ConfigFile}: it lacks [{string.Join(", ", missing)}] and has beyond it [{string.Join(", ", unknown)}].",
-                "Use the two files of one model.");
-        foreach (var slot in slots)
+        using var files = CheckpointFiles.Open(folder);
+        var names = NamesInFiles(files, layout);
+        foreach (var slot in layout.Slots)
         {
-            var entry = entries[slot.Name];
-            if (!entry.Shape.SequenceEqual(slot.Shape.Select(size => (long)size)))
-                throw new AisleException("AISLE-5021", $"{slot.Name} is [{string.Join(", ", entry.Shape)}] in {WeightsFile} and [{string.Join(", ", slot.Shape)}] by {ConfigFile}.",
-                    "Use the two files of one model.");
-            entry.CopyTo(weights.Slice(slot.Offset, slot.Length));
+            var name = names[slot.Name];
+            CheckShape(files.Place(name), slot);
+            var target = weights.Slice(slot.Offset, slot.Length);
+            if (slot.TransposedInFiles)
+            {
+                var turned = new float[slot.Length];
+                files.Read(name, turned);
+                Safetensors.Transpose(turned, slot.Shape[1], slot.Shape[0], target);
+            }
+            else
+            {
+                files.Read(name, target);
+            }
         }
+
+        // A tied head may be written out once more; were it another table, the files would mean two models.
+        if (layout.Head.Weight != layout.Embedding || !files.Names.Contains(HeadName)) return;
+        var embedding = layout.Slots[0];
+        CheckShape(files.Place(HeadName), embedding);
+        var head = new float[embedding.Length];
+        files.Read(HeadName, head);
+        if (!weights.Slice(embedding.Offset, embedding.Length).SequenceEqual(head))
+            throw new AisleException("AISLE-5021", $"{HeadName} differs from {embedding.Name}, and {ConfigFile} says that they are one table.", "Set tie_word_embeddings to false, or use the two files of one model.");
+    }
+
+    private const string HeadName = "lm_head.weight";
+
+    // Slot name to the name in the files: GPT-2's first checkpoints leave out the leading "transformer.".
+    private static Dictionary<string, string> NamesInFiles(CheckpointFiles files, ModelLayout layout)
+    {
+        const string Prefix = "transformer.";
+        var names = layout.Slots.ToDictionary(slot => slot.Name, slot =>
+            !files.Names.Contains(slot.Name) && slot.Name.StartsWith(Prefix, StringComparison.Ordinal) && files.Names.Contains(slot.Name[Prefix.Length..]) ? slot.Name[Prefix.Length..] : slot.Name);
+        var known = names.Values.ToHashSet(StringComparer.Ordinal);
+        var unknown = files.Names.Where(name => !known.Contains(name) && !IsComputed(name) && !(name == HeadName && layout.Head.Weight == layout.Embedding))
+            .Order(StringComparer.Ordinal).Take(5).ToList();
+        var missing = names.Values.Where(name => !files.Names.Contains(name)).Take(5).ToList();
+        if (unknown.Count + missing.Count > 0)
+            throw new AisleException("AISLE-5021", $"The weights do not fit {ConfigFile}: they lack [{string.Join(", ", missing)}] and have beyond it [{string.Join(", ", unknown)}].",
+                "Use the files of one model.");
+        return names;
+    }
+
+    // What older tools stored although it is computed: attention masks and rotary frequencies.
+    private static bool IsComputed(string name) =>
+        name.EndsWith(".attn.bias", StringComparison.Ordinal) || name.EndsWith(".attn.masked_bias", StringComparison.Ordinal) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
+
+    private static void CheckShape(Safetensors.TensorPlace place, TensorSlot slot)
+    {
+        if (place.Shape.SequenceEqual(slot.ShapeInFiles.Select(size => (long)size))) return;
+        throw new AisleException("AISLE-5021", $"{place.Name} is [{string.Join(", ", place.Shape)}] in its file and [{string.Join(", ", slot.ShapeInFiles)}] by {ConfigFile}.",
+            "Use the files of one model.");
     }
 }

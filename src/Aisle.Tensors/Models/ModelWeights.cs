@@ -8,8 +8,8 @@ public sealed class ModelWeights
     private ModelWeights(LanguageModelConfig config)
     {
         Config = config;
-        Slots = LanguageModel.SlotsOf(config);
-        Rotary = new RotaryTable(config.ContextTokens, config.HeadWidth / 2, config.RotaryBase);
+        Layout = new ModelLayout(config);
+        if (!config.HasLearnedPositions) Rotary = new RotaryTable(config.ContextTokens, config.HeadWidth / 2, config.RotaryBase);
         // Pinned, so that decoders may keep pointing at it.
         _values = GC.AllocateUninitializedArray<float>((int)config.ParameterCount, pinned: true);
     }
@@ -25,22 +25,24 @@ public sealed class ModelWeights
         return weights;
     }
 
-    /// <summary>Reads config.json and model.safetensors.</summary>
-    /// <exception cref="AisleException">AISLE-5010, 5011, 5020 to 5022: a file is missing or malformed, or the two do not belong together.</exception>
+    /// <summary>Reads config.json and model.safetensors, or the several files of a large model.</summary>
+    /// <exception cref="AisleException">AISLE-5010, 5011, 5020 to 5023: a file is missing or malformed, or the two do not belong together.</exception>
     public static ModelWeights Load(string folder)
     {
         var weights = new ModelWeights(LanguageModel.ReadConfig(folder));
-        LanguageModel.ReadWeights(folder, weights.Slots, weights._values);
+        LanguageModel.ReadWeights(folder, weights.Layout, weights._values);
         return weights;
     }
 
     public LanguageModelConfig Config { get; }
 
     /// <summary>In the order of <see cref="Values"/>.</summary>
-    public IReadOnlyList<TensorSlot> Slots { get; }
+    public IReadOnlyList<TensorSlot> Slots => Layout.Slots;
 
     public ReadOnlySpan<float> Values => _values;
 
-    /// <summary>Shared by all decoders of these weights.</summary>
-    internal RotaryTable Rotary { get; }
+    internal ModelLayout Layout { get; }
+
+    /// <summary>Shared by all decoders of these weights; null where positions are learned.</summary>
+    internal RotaryTable? Rotary { get; }
 }

@@ -16,17 +16,22 @@ internal sealed unsafe class TorchArithmetic : ILanguageModelArithmetic
     private RotaryTable? _rotaryTable;
     private Block[] _blocks = [];
     private Tensor _embedding = null!;
-    private Tensor _norm = null!;
+    private Tensor? _positions;
+    private Norm _norm = null!;
     private Tensor _head = null!;
     private Scalar _epsilon = null!;
 
-    private sealed record Block(Tensor InputNorm, Tensor QueryKeyValue, Tensor Output, Tensor FeedForwardNorm, Tensor GateUp, Tensor Down);
+    private sealed record Norm(Tensor Weight, Tensor? Bias);
 
-    public TorchArithmetic(LanguageModelConfig config, IReadOnlyList<TensorSlot> slots, Arena weights, Arena gradients)
+    private sealed record Matrix(Tensor Weight, Tensor? Bias);
+
+    private sealed record Block(Norm InputNorm, Matrix QueryKeyValue, Matrix Output, Norm FeedForwardNorm, Matrix Up, Matrix Down);
+
+    public TorchArithmetic(LanguageModelConfig config, ModelLayout layout, Arena weights, Arena gradients)
     {
         NativeTorch.Load();
         (_config, _weights, _gradients) = (config, weights, gradients);
-        BuildTensors(slots);
+        BuildTensors(layout);
     }
 
     // Automatic differentiation adds to what is there, and says of nothing when it is final.
@@ -63,27 +68,28 @@ internal sealed unsafe class TorchArithmetic : ILanguageModelArithmetic
     // [B·T, V]
     private Tensor Logits(Tensor ids, int sequences, int length)
     {
-        var rotary = Rotary(length);
         var hidden = _embedding.index_select(0, ids);   // [B·T, D] throughout
+        if (_positions is not null) hidden = hidden + _positions.narrow(0, 0, length).repeat(sequences, 1);
         foreach (var block in _blocks)
         {
-            hidden = hidden + Attend(block, Normalise(hidden, block.InputNorm), rotary, sequences, length);
+            hidden = hidden + Attend(block, Normalise(hidden, block.InputNorm), sequences, length);
             hidden = hidden + FeedForward(block, Normalise(hidden, block.FeedForwardNorm));
         }
 
         return linear(Normalise(hidden, _norm), _head);
     }
 
-    private Tensor Normalise(Tensor hidden, Tensor weight) =>
-        hidden * (hidden * hidden).mean([-1], keepdim: true).add(_epsilon).rsqrt() * weight;
+    private Tensor Normalise(Tensor hidden, Norm norm) => norm.Bias is null
+        ? hidden * (hidden * hidden).mean([-1], keepdim: true).add(_epsilon).rsqrt() * norm.Weight
+        : layer_norm(hidden, [_config.Width], norm.Weight, norm.Bias, _config.NormEpsilon);
 
-    private Tensor Attend(Block block, Tensor input, (Tensor Cosines, Tensor Sines) rotary, int sequences, int length)
+    private static Tensor Linear(Tensor input, Matrix matrix) => linear(input, matrix.Weight, matrix.Bias);
+
+    private Tensor Attend(Block block, Tensor input, int sequences, int length)
     {
-        int heads = _config.Heads, shared = _config.KeyValueHeads, pairs = _config.HeadWidth / 2;
-        var all = linear(input, block.QueryKeyValue).view(sequences, length, heads + 2 * shared, _config.HeadWidth);
-        var turning = all.narrow(2, 0, heads + shared);
-        Tensor first = turning.narrow(3, 0, pairs), second = turning.narrow(3, pairs, pairs);
-        var turned = cat([first * rotary.Cosines - second * rotary.Sines, second * rotary.Cosines + first * rotary.Sines], -1);
+        int heads = _config.Heads, shared = _config.KeyValueHeads;
+        var all = Linear(input, block.QueryKeyValue).view(sequences, length, heads + 2 * shared, _config.HeadWidth);
+        var turned = Turn(all.narrow(2, 0, heads + shared), length);
 
         var queries = turned.narrow(2, 0, heads).transpose(1, 2);   // [B, N, T, H]
         var keys = turned.narrow(2, heads, shared).transpose(1, 2);
@@ -95,14 +101,25 @@ internal sealed unsafe class TorchArithmetic : ILanguageModelArithmetic
         }
 
         var mixed = scaled_dot_product_attention(queries, keys, values, is_casual: true);
-        return linear(mixed.transpose(1, 2).reshape(sequences * length, _config.Width), block.Output);
+        return Linear(mixed.transpose(1, 2).reshape(sequences * length, _config.Width), block.Output);
+    }
+
+    private Tensor Turn(Tensor heads, int length)
+    {
+        if (_config.HasLearnedPositions) return heads;
+        var (cosines, sines) = Rotary(length);
+        var pairs = _config.HeadWidth / 2;
+        Tensor first = heads.narrow(3, 0, pairs), second = heads.narrow(3, pairs, pairs);
+        return cat([first * cosines - second * sines, second * cosines + first * sines], -1);
     }
 
     private Tensor FeedForward(Block block, Tensor input)
     {
-        var both = linear(input, block.GateUp);
-        return linear(silu(both.narrow(1, 0, _config.FeedForward)) * both.narrow(1, _config.FeedForward, _config.FeedForward), block.Down);
+        var up = Linear(input, block.Up);
+        return Linear(_config.IsGated ? silu(up.narrow(1, 0, _config.FeedForward)) * up.narrow(1, _config.FeedForward, _config.FeedForward) : Gelu(up), block.Down);
     }
+
+    private static Tensor Gelu(Tensor x) => 0.5 * x * (1 + (0.7978845608028654 * (x + 0.044715 * x * x * x)).tanh());
 
     private static Tensor Ids(ReadOnlySpan<int> tokens, int rows, int stride, int length)
     {
@@ -133,33 +150,28 @@ internal sealed unsafe class TorchArithmetic : ILanguageModelArithmetic
         return _rotary[length] = made;
     }
 
-    private void BuildTensors(IReadOnlyList<TensorSlot> slots)
+    private void BuildTensors(ModelLayout layout)
     {
+        int width = _config.Width;
         _epsilon = _config.NormEpsilon;
-        var bySlot = slots.ToDictionary(slot => slot.Name);
-        _embedding = Leaf("model.embed_tokens.weight");
+        _embedding = Leaf(layout.Embedding, _config.VocabularySize, width);
+        if (layout.Positions >= 0) _positions = Leaf(layout.Positions, _config.ContextTokens, width);
         _blocks =
         [
-            .. Enumerable.Range(0, _config.Layers).Select(i => $"model.layers.{i}.").Select(layer => new Block(
-                Leaf($"{layer}input_layernorm.weight"),
-                Leaf($"{layer}self_attn.q_proj.weight", $"{layer}self_attn.k_proj.weight", $"{layer}self_attn.v_proj.weight"),
-                Leaf($"{layer}self_attn.o_proj.weight"),
-                Leaf($"{layer}post_attention_layernorm.weight"),
-                Leaf($"{layer}mlp.gate_proj.weight", $"{layer}mlp.up_proj.weight"),
-                Leaf($"{layer}mlp.down_proj.weight"))),
+            .. layout.Layers.Select(layer => new Block(
+                NormOf(layer.InputNorm), MatrixOf(layer.QueryKeyValue), MatrixOf(layer.Output), NormOf(layer.FeedForwardNorm), MatrixOf(layer.Up), MatrixOf(layer.Down))),
         ];
-        _norm = Leaf("model.norm.weight");
-        _head = _config.TiedEmbeddings ? _embedding : Leaf("lm_head.weight");
+        _norm = NormOf(layout.FinalNorm);
+        _head = _config.TiedEmbeddings ? _embedding : Leaf(layout.Head.Weight, _config.VocabularySize, width);
 
-        // A view on both arenas over one slot, or over several that follow one another; backward adds to the gradient arena in place.
-        Tensor Leaf(params ReadOnlySpan<string> names)
+        Norm NormOf(NormPart part) => new(Leaf(part.Weight, width), part.Bias < 0 ? null : Leaf(part.Bias, width));
+        Matrix MatrixOf(LinearPart part) => new(Leaf(part.Weight, part.Outputs, part.Inputs), part.Bias < 0 ? null : Leaf(part.Bias, part.Outputs));
+
+        // A view on both arenas, over one slot or over several that follow one another; backward adds to the gradient arena in place.
+        Tensor Leaf(int offset, params long[] shape)
         {
-            var first = bySlot[names[0]];
-            long rows = 0;
-            foreach (var name in names) rows += bySlot[name].Shape[0];
-            long[] shape = first.Shape.Length == 1 ? [rows] : [rows, first.Shape[1]];
-            var weight = Keep(NativeTensor.Over(_weights.At(first.Offset), shape)).requires_grad_();
-            weight.grad = Keep(NativeTensor.Over(_gradients.At(first.Offset), shape));
+            var weight = Keep(NativeTensor.Over(_weights.At(offset), shape)).requires_grad_();
+            weight.grad = Keep(NativeTensor.Over(_gradients.At(offset), shape));
             return weight;
         }
     }

@@ -5,7 +5,7 @@ namespace Aisle.Tensors;
 /// multiplication are used. libtorch's own randn differs between instruction sets.
 /// </summary>
 /// <remarks>
-/// A standard normal is approximated by the sum of twelve uniforms (Irwin–Hall): mean 0, variance 1, within ±6. Norms start at 1. Embeddings get deviation
+/// A standard normal is approximated by the sum of twelve uniforms (Irwin–Hall): mean 0, variance 1, within ±6. Norms start at 1, biases at 0. Embeddings get deviation
 /// 0.02; matrices 1/√(3·inputs), the variance of PyTorch's linear layers; the two matrices that feed the residual stream a further 1/√(2·layers), as in GPT-2.
 /// </remarks>
 internal static class WeightInitialization
@@ -18,7 +18,7 @@ internal static class WeightInitialization
             var target = weights.Slice(slot.Offset, slot.Length);
             if (!slot.Decays)
             {
-                target.Fill(1);
+                target.Fill(slot.Name.EndsWith(".bias", StringComparison.Ordinal) ? 0 : 1);
                 continue;
             }
 
@@ -30,11 +30,20 @@ internal static class WeightInitialization
 
     private static double Deviation(TensorSlot slot, int layers)
     {
-        if (slot.Name is "model.embed_tokens.weight" or "lm_head.weight") return 0.02;
+        if (slot.Name is "model.embed_tokens.weight" or "lm_head.weight" or "transformer.wte.weight" or "transformer.wpe.weight") return 0.02;
         var deviation = 1 / Math.Sqrt(3.0 * slot.Shape[1]);
         return slot.Name.EndsWith("o_proj.weight", StringComparison.Ordinal) || slot.Name.EndsWith("down_proj.weight", StringComparison.Ordinal)
+            || slot.Name.EndsWith("c_proj.weight", StringComparison.Ordinal)
             ? deviation / Math.Sqrt(2.0 * layers)
             : deviation;
+    }
+
+    /// <summary>One matrix of deviation 1/√(3·inputs), a pure function of (seed, stream, element).</summary>
+    public static void FillMatrix(Span<float> matrix, int inputs, ulong seed, int tensor)
+    {
+        var deviation = 1 / Math.Sqrt(3.0 * inputs);
+        var stream = Mix(seed + Mix((ulong)tensor + 1));
+        for (var j = 0; j < matrix.Length; j++) matrix[j] = (float)(Normal(stream, (ulong)j) * deviation);
     }
 
     private static double Normal(ulong stream, ulong element)

@@ -1,0 +1,38 @@
+using System.Runtime.InteropServices;
+
+namespace Aisle.Tensors;
+
+/// <summary>Memory outside the managed heap, at 64-byte boundaries, counted: what models hold is what this counted, not what a formula says.</summary>
+internal static unsafe class NativeFloats
+{
+    private const int AlignmentBytes = 64;
+    private static long s_bytes, s_most;
+
+    /// <summary>Bytes that are allocated and not yet freed, in the whole process.</summary>
+    public static long Bytes => Interlocked.Read(ref s_bytes);
+
+    /// <summary>The most that <see cref="Bytes"/> has been since <see cref="ForgetMost"/>.</summary>
+    public static long MostBytes => Interlocked.Read(ref s_most);
+
+    public static void ForgetMost() => Interlocked.Exchange(ref s_most, Bytes);
+
+    /// <summary>Not cleared.</summary>
+    public static float* Allocate(long length)
+    {
+        var bytes = checked(length * sizeof(float));
+        var data = (float*)NativeMemory.AlignedAlloc((nuint)bytes, AlignmentBytes);
+        var now = Interlocked.Add(ref s_bytes, bytes);
+        for (var most = MostBytes; now > most && Interlocked.CompareExchange(ref s_most, now, most) != most; most = MostBytes)
+        {
+        }
+
+        return data;
+    }
+
+    /// <param name="length">As it was allocated.</param>
+    public static void Free(float* data, long length)
+    {
+        NativeMemory.AlignedFree(data);
+        Interlocked.Add(ref s_bytes, -length * sizeof(float));
+    }
+}
