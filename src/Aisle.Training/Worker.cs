@@ -1,6 +1,7 @@
 using System.Net;
 using Aisle.Artifacts;
 using Aisle.Training.Checkpoints;
+using Aisle.Training.Exchange;
 
 namespace Aisle.Training;
 
@@ -30,6 +31,9 @@ public sealed record WorkerOptions
 
     /// <summary>Where peers may connect; port 0 takes any free one.</summary>
     public IPEndPoint Listen { get; init; } = new(IPAddress.Loopback, 0);
+
+    /// <summary>How gradients travel; see <see cref="ExchangeTransports"/>.</summary>
+    public ExchangeTransport Transport { get; init; } = ExchangeTransports.FromEnvironment();
 
     /// <summary>How long to try to reach the coordinator.</summary>
     public TimeSpan ConnectWithin { get; init; } = TimeSpan.FromSeconds(10);

@@ -16,7 +16,7 @@ internal sealed partial class WorkerSession
     private const int LossFractionBits = 24;
     private readonly BlockingCollection<Action> _work = []; // bounded by the rules: a step's units and its update
     private readonly GradientReady _round;
-    private (SharedBuffer<long> Sum, bool IsFirst, int Elements, bool Fits) _rounding; // of the slice that is being computed
+    private UnitInHand _inHand = null!; // the computing thread's own
     private AdamW _optimizer = null!;
     private float[] _mean = [];
     private float[] _variance = [];
@@ -55,7 +55,9 @@ internal sealed partial class WorkerSession
         finally
         {
             // Nobody may touch the weights once the model is disposed.
-            _exchange.Dispose();
+            _exchange?.Dispose();
+            _exchange?.GiveBackReduced();
+            _inHand?.LetGo();
             WaitForWriters();
         }
     });
@@ -108,44 +110,31 @@ internal sealed partial class WorkerSession
         bool IsVoid() => Volatile.Read(ref _life) != life || Volatile.Read(ref _abandon) == step || _ending.IsCancellationRequested;
         if (IsVoid()) return;
         var slices = _exchange.SlicesOf(step, unit);
-        var sum = _exchange.RentSum();
-        var note = default(ShardNote);
-        _rounding = (sum, IsFirst: true, Elements: 0, Fits: true);
-        var computed = 0;
+        _inHand.Begin(step, unit, slices);
+        var (computed, count) = (0, slices.Count);
         _clock.Computing();
         foreach (var slice in slices.Slices())
         {
-            if (IsVoid())
-            {
-                _clock.Computed(computed);
-                sum.Release();
-                return;
-            }
+            if (IsVoid()) break;
+            _inHand.BeginSlice(isLast: computed == count - 1);
             var loss = _model.ComputeSlice(step, slice, _round);
-            if (_rounding.Elements == 0) Round(0, _model.ParameterCount);
-            if (_rounding.Elements != _model.ParameterCount)
+            if (_inHand.Elements == 0) Round(0, _model.ParameterCount);
+            if (_inHand.Elements != _model.ParameterCount)
             {
                 throw new AisleException(
-                    "AISLE-5133", $"The model announced {_rounding.Elements} of its {_model.ParameterCount} gradients as ready.", "Announce every gradient once in ComputeSlice, or none.");
+                    "AISLE-5133", $"The model announced {_inHand.Elements} of its {_model.ParameterCount} gradients as ready.", "Announce every gradient once in ComputeSlice, or none.");
             }
-            var rounded = FixedPoint.Round(loss.Sum, LossFractionBits);
-            note = note.Plus(new ShardNote(rounded ?? 0, !_rounding.Fits || rounded is null));
-            _rounding = (sum, IsFirst: false, Elements: 0, Fits: true);
             computed++;
+            _inHand.EndSlice(FixedPoint.Round(loss.Sum, LossFractionBits));
             Interlocked.Increment(ref _slicesComputed);
             _options.Progress?.Invoke(new WorkerProgress(_state, _slicesComputed));
         }
+        _inHand.LetGo();
         _clock.Computed(computed);
-        _exchange.UnitComputed(step, unit, new UnitSum(slices, sum, note));
     }
 
     /// <summary>Adds a range of the slice's gradient to the unit's sum, as soon as the model is done with it: it is still in the cache then.</summary>
-    private void Round(int offset, int length)
-    {
-        var (sum, isFirst, elements, fits) = _rounding;
-        fits &= FixedPoint.Accumulate(_model.Gradients.Slice(offset, length), sum.Span.Slice(offset, length), _recipe.SumFractionBits, isFirst);
-        _rounding = (sum, isFirst, elements + length, fits);
-    }
+    private void Round(int offset, int length) => _inHand.Round(_model.Gradients, offset, length);
 
     private void Apply(long life, long step)
     {

@@ -74,8 +74,10 @@ internal sealed partial class WorkerSession : IExchangeOwner, IDisposable
     {
         _exchange = new ShardExchange(
             new ExchangeOptions(
-                _grid, _recipe.Slices, _recipe.SumFractionBits, _model.TokensPerStep, _options.Listen.Address, _options.Listen.Port, _options.Secret.ToArray(), _options.Time),
+                _grid, _recipe.Slices, _recipe.SumFractionBits, _model.TokensPerStep, _options.Listen.Address, _options.Listen.Port, _options.Secret.ToArray(),
+                _options.Transport, _options.Time),
             this);
+        _inHand = new UnitInHand(_exchange, _grid, _recipe.SumFractionBits);
         _coordinator = Dial();
         _coordinator.ReceiveWithin(s_coordinatorSilentFor);
         _coordinator.SendWithin(s_coordinatorSilentFor);

@@ -1,18 +1,15 @@
 using System.Net;
 using System.Net.Sockets;
+using Aisle.Training.Numerics;
 using Aisle.Training.Protocol;
 using Aisle.Training.Wire;
 
 namespace Aisle.Training.Exchange;
 
-/// <summary>Something to send whose bytes are made when its turn comes. Releases what it holds in <see cref="Done"/>, sent or not.</summary>
-internal readonly record struct Parcel(ParcelKind Kind, long Step, int Shard, ShardNote Note, UnitSum? Unit, SharedBuffer<float>? Values, (double, double) Powers)
+/// <summary>Something to send whose bytes are made when its turn comes. Holds its buffer until <see cref="Done"/>, sent or not.</summary>
+internal readonly record struct Parcel(ParcelKind Kind, long Step, int Shard, ShardNote Note, SliceSet? Slices, SharedBuffer Buffer, NumberForm Form, (double, double) Powers = default)
 {
-    public void Done()
-    {
-        Unit?.Sum.Release();
-        Values?.Release();
-    }
+    public void Done() => Buffer.Release();
 }
 
 internal enum ParcelKind
@@ -23,50 +20,72 @@ internal enum ParcelKind
 }
 
 /// <summary>
-/// This worker's way to one peer: a connection, a thread and a queue. What is queued is packed and sent in order. When the connection
-/// breaks, the queue is emptied and, once there is a connection again, <c>reset</c> is called: it queues everything that the peer may lack.
+/// This worker's way to one peer: a connection, a thread and a queue. Whoever queues something also sends as much as the socket takes at once
+/// (<see cref="Pump"/>), which spares a small message the thread's waking up; the thread sends what is left, in order. When the connection breaks, the queue
+/// is emptied and, once there is a connection again, <c>reset</c> is called: it queues everything that the peer may lack.
 /// </summary>
-internal sealed class PeerLink : IDisposable
+internal sealed partial class PeerLink : IDisposable
 {
-    private const int AimedSendBytes = 256 << 10; // small frames travel together: a send and a wake-up cost more than their bytes
     private static readonly TimeSpan s_longestPause = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_giveUpAfter = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_answerWithin = TimeSpan.FromSeconds(5);
     private readonly Member _peer;
-    private readonly MemberId _self;
-    private readonly byte[] _secret;
-    private readonly ShardGrid _grid;
-    private readonly PeerLinkEvents _events;
-    private readonly TimeProvider _time;
+    private readonly PeerLinkOptions _options;
     private readonly Thread _thread;
-    private readonly byte[] _frame;
     private readonly object _gate = new(); // guards what follows; a plain object, because its holders wait for each other's changes
     private readonly Queue<Parcel> _queue = new(); // bounded by the protocol: each shard of two steps once, and a state
     private Connection? _connection;
+    private bool _sending = true; // whoever sets it may touch the fields of PeerLink.Send.cs; first the thread
+    private bool _leftToThread;
     private bool _broken;
     private bool _closed;
-    private int _filled; // bytes of _frame that wait to be sent; the link's thread alone
 
-    public PeerLink(MemberId self, Member peer, ReadOnlySpan<byte> secret, ShardGrid grid, PeerLinkEvents events, TimeProvider time)
+    public PeerLink(Member peer, PeerLinkOptions options)
     {
-        (_self, _peer, _grid, _events, _time) = (self, peer, grid, events, time);
-        _secret = secret.ToArray();
-        _frame = new byte[AimedSendBytes + Frame.HeaderBytes + Math.Max(StateFrame.MaxBodyBytes, ContributionFrame.MaxBodyBytes(grid.ShardElements))];
+        (_peer, _options) = (peer, options);
+        _heads = GC.AllocateUninitializedArray<byte>(AimedSendBytes + Frame.HeaderBytes + ContributionFrame.MaxBodyBytes(options.Grid.ShardElements), pinned: true);
         _thread = new Thread(Run) { IsBackground = true, Name = $"to {peer.Name}" };
         _thread.Start();
     }
 
-    public void Send(Parcel parcel)
+    public MemberId Peer => _peer.Id;
+
+    /// <summary>Queues a parcel and takes over its hold; <see cref="Pump"/> sends it.</summary>
+    public void Post(Parcel parcel)
     {
         lock (_gate)
         {
             if (!_closed)
             {
                 _queue.Enqueue(parcel);
-                Monitor.PulseAll(_gate);
                 return;
             }
         }
         parcel.Done();
+    }
+
+    /// <summary>Sends what is queued as far as the socket takes it at once; the rest is left to the thread. Does not wait, so any thread may call it.</summary>
+    public void Pump()
+    {
+        Connection connection;
+        lock (_gate)
+        {
+            if (_sending || _connection is null || _broken || _closed) return;
+            (_sending, connection) = (true, _connection);
+        }
+        try
+        {
+            if (SendQueued(connection, mayWait: false)) return;
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The thread sees the same break and connects again.
+        }
+        lock (_gate)
+        {
+            _leftToThread = true;
+            Monitor.PulseAll(_gate);
+        }
     }
 
     public void Dispose()
@@ -86,7 +105,7 @@ internal sealed class PeerLink : IDisposable
             var isFirst = true;
             while (Connect() is { } connection)
             {
-                if (!isFirst) _events.Reset(_peer.Id);
+                if (!isFirst) _options.Reset(_peer.Id);
                 isFirst = false;
                 SendUntilBroken(connection);
                 connection.Dispose();
@@ -96,13 +115,14 @@ internal sealed class PeerLink : IDisposable
         finally
         {
             Empty();
+            _out.Dispose();
         }
     }
 
     private Connection? Connect()
     {
         var pause = TimeSpan.FromMilliseconds(10);
-        var start = _time.GetTimestamp();
+        var start = _options.Time.GetTimestamp();
         var toldUnreachable = false;
         while (true)
         {
@@ -112,8 +132,7 @@ internal sealed class PeerLink : IDisposable
             }
             try
             {
-                var connection = Connection.Dial(new DnsEndPoint(_peer.Host, _peer.Port), _secret);
-                connection.Send(FrameKind.PeerHello, BitConverter.GetBytes(_self.Value));
+                var connection = Dial();
                 lock (_gate)
                 {
                     (_connection, _broken) = (connection, false);
@@ -131,10 +150,10 @@ internal sealed class PeerLink : IDisposable
             }
             catch (Exception e) when (e is SocketException or IOException or AisleException)
             {
-                if (!toldUnreachable && _time.GetElapsedTime(start) > s_giveUpAfter)
+                if (!toldUnreachable && _options.Time.GetElapsedTime(start) > s_giveUpAfter)
                 {
                     toldUnreachable = true;
-                    _events.Unreachable(_peer.Id, e.Message);
+                    _options.Unreachable(_peer.Id, e.Message);
                 }
             }
             lock (_gate)
@@ -145,91 +164,81 @@ internal sealed class PeerLink : IDisposable
         }
     }
 
-    private void SendUntilBroken(Connection connection)
+    private Connection Dial()
     {
-        _filled = 0;
-        try
+        EndPoint[] ways = [.. PeerAddress.WaysTo(_peer, _options.Transport)];
+        foreach (var way in ways[..^1])
         {
-            while (Next(connection) is { } parcel)
+            try
             {
-                try
-                {
-                    Write(connection, parcel);
-                }
-                finally
-                {
-                    parcel.Done();
-                }
+                return Introduce(Connection.Dial(way, _options.Secret));
+            }
+            catch (Exception e) when (e is SocketException or IOException or AisleException)
+            {
+                // Nobody there, or somebody else: the peer's port decides.
             }
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        return Introduce(Connection.Dial(ways[^1], _options.Secret));
+    }
+
+    /// <summary>Says who this is and where its memory can be found, and hears whether the peer has found it.</summary>
+    private Connection Introduce(Connection connection)
+    {
+        try
         {
-            // The caller connects again.
+            connection.Send(FrameKind.PeerHello, PeerHello.Write(_options.Self, connection.IsLocal ? _options.Arena?.Offer : null));
+            connection.ReceiveWithin(s_answerWithin);
+            if (!connection.TryReceive(out var kind, out var body) || kind != FrameKind.PeerReady || body.Length != 1) throw new IOException($"{_peer.Name} closed the connection without an answer.");
+            _peerReadsArena = body[0] == 1;
+            connection.ReceiveWithin(Timeout.InfiniteTimeSpan);
+            return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
         }
     }
 
-    /// <summary>The next parcel; what has been written goes out before this waits for one. Null when the connection is of no more use.</summary>
-    private Parcel? Next(Connection connection)
+    private void SendUntilBroken(Connection connection)
     {
-        lock (_gate)
+        while (true)
         {
-            if (_broken || _closed) return null;
-            if (_queue.TryDequeue(out var parcel)) return parcel;
+            try
+            {
+                _ = SendQueued(connection, mayWait: true);
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                return; // still the one who sends
+            }
+            lock (_gate)
+            {
+                while (!_leftToThread && !_broken && !_closed) Monitor.Wait(_gate);
+                while (_sending && !_leftToThread) Monitor.Wait(_gate); // somebody's pump, which never takes long
+                (_sending, _leftToThread) = (true, false);
+                if (_broken || _closed) return;
+            }
         }
-        Flush(connection);
-        lock (_gate)
-        {
-            while (_queue.Count == 0 && !_broken && !_closed) Monitor.Wait(_gate);
-            return _broken || _closed ? null : _queue.Dequeue();
-        }
-    }
-
-    private void Write(Connection connection, Parcel parcel)
-    {
-        var (offset, length) = parcel.Kind == ParcelKind.State ? default : (_grid.Offset(parcel.Shard), _grid.Length(parcel.Shard));
-        switch (parcel.Kind)
-        {
-            case ParcelKind.Contribution:
-                var unit = parcel.Unit!;
-                Finish(FrameKind.Contribution, ContributionFrame.Write(Body(), parcel.Step, parcel.Shard, unit.Note, unit.Slices, unit.Sum.Span.Slice(offset, length)));
-                break;
-            case ParcelKind.Reduced:
-                Finish(FrameKind.Reduced, ReducedFrame.Write(Body(), parcel.Step, parcel.Shard, parcel.Note, parcel.Values!.Span.Slice(offset, length)));
-                break;
-            case ParcelKind.State:
-                var state = parcel.Values!.Span;
-                for (var start = 0; start < state.Length; start += StateFrame.MaxElements)
-                {
-                    var piece = state.Slice(start, Math.Min(StateFrame.MaxElements, state.Length - start));
-                    Finish(FrameKind.State, StateFrame.Write(Body(), parcel.Step, start, parcel.Powers, piece));
-                }
-                break;
-        }
-
-        Span<byte> Body() => _frame.AsSpan(_filled + Frame.HeaderBytes);
-
-        void Finish(FrameKind kind, int bodyBytes)
-        {
-            Frame.Seal(_frame.AsSpan(_filled, Frame.HeaderBytes + bodyBytes), kind);
-            _filled += Frame.HeaderBytes + bodyBytes;
-            if (_filled >= AimedSendBytes) Flush(connection);
-        }
-    }
-
-    private void Flush(Connection connection)
-    {
-        if (_filled > 0) connection.SendSealed(_frame.AsSpan(0, _filled));
-        _filled = 0;
     }
 
     private void Empty()
     {
+        _out.Clear();
+        foreach (var parcel in _onTheWay) parcel.Done();
+        _onTheWay.Clear();
+        _state?.Done();
+        (_state, _stateAt, _headBytes) = (null, 0, 0);
         lock (_gate)
         {
+            if (!_closed) _connection = null;
             while (_queue.TryDequeue(out var parcel)) parcel.Done();
         }
     }
 }
 
-/// <summary>What a link tells its owner. Called on the link's thread.</summary>
-internal sealed record PeerLinkEvents(Action<MemberId> Reset, Action<MemberId, string> Unreachable);
+/// <summary>What all links of a worker share.</summary>
+/// <param name="Reset">A connection is there again after one that broke. Called on the link's thread.</param>
+/// <param name="Unreachable">The peer has not answered for a while. Called on the link's thread.</param>
+internal sealed record PeerLinkOptions(
+    MemberId Self, byte[] Secret, ShardGrid Grid, ExchangeTransport Transport, SharedArena? Arena, TimeProvider Time, Action<MemberId> Reset, Action<MemberId, string> Unreachable);

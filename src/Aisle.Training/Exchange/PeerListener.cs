@@ -6,13 +6,38 @@ using Aisle.Training.Wire;
 
 namespace Aisle.Training.Exchange;
 
-/// <summary>A frame from a peer. Called on that peer's thread; the body stands until it returns.</summary>
-internal delegate void FrameArrived(MemberId from, FrameKind kind, ReadOnlySpan<byte> body);
+/// <summary>Who a connection comes from, and its memory where that can be read here.</summary>
+internal sealed record Sender(MemberId Id, PeerArena? Arena);
 
-/// <summary>Where peers bring their frames: one listening socket, one thread for each connection.</summary>
+/// <summary>A frame from a peer. Called on that peer's thread; the body stands until it returns.</summary>
+internal delegate void FrameArrived(Sender from, FrameKind kind, ReadOnlySpan<byte> body);
+
+/// <summary>The first frame of a connection between workers: who dials, and where its memory is when it shares it.</summary>
+internal static class PeerHello
+{
+    public static byte[] Write(MemberId self, ArenaOffer? arena)
+    {
+        var body = new byte[sizeof(int) + (arena is null ? 0 : ArenaOffer.SizeBytes)];
+        BinaryPrimitives.WriteInt32LittleEndian(body, self.Value);
+        arena?.Write(body.AsSpan(sizeof(int)));
+        return body;
+    }
+
+    /// <exception cref="AisleException">AISLE-5131: no hello.</exception>
+    public static (MemberId From, ArenaOffer? Arena) Parse(ReadOnlySpan<byte> body) => body.Length switch
+    {
+        sizeof(int) => (new MemberId(BinaryPrimitives.ReadInt32LittleEndian(body)), null),
+        sizeof(int) + ArenaOffer.SizeBytes => (new MemberId(BinaryPrimitives.ReadInt32LittleEndian(body)), ArenaOffer.Read(body[sizeof(int)..])),
+        _ => throw ContributionFrame.Malformed(body.Length),
+    };
+}
+
+/// <summary>Where peers bring their frames: a TCP port, a Unix socket beside it for peers on this host, and one thread for each connection.</summary>
 internal sealed class PeerListener : IDisposable
 {
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+    private readonly Socket? _localListener;
+    private readonly ExchangeTransport _transport;
     private readonly byte[] _secret;
     private readonly FrameArrived _arrived;
     private readonly Action<string> _log;
@@ -20,13 +45,18 @@ internal sealed class PeerListener : IDisposable
     private readonly HashSet<Connection> _open = [];
     private bool _closed;
 
-    public PeerListener(IPAddress address, int port, ReadOnlySpan<byte> secret, FrameArrived arrived, Action<string> log)
+    public PeerListener(IPAddress address, int port, ReadOnlySpan<byte> secret, ExchangeTransport transport, FrameArrived arrived, Action<string> log)
     {
-        (_secret, _arrived, _log) = (secret.ToArray(), arrived, log);
+        (_secret, _transport, _arrived, _log) = (secret.ToArray(), transport, arrived, log);
         _listener.Bind(new IPEndPoint(address, port));
         _listener.Listen(128);
         EndPoint = (IPEndPoint)_listener.LocalEndPoint!;
-        new Thread(Accept) { IsBackground = true, Name = "peers" }.Start();
+        new Thread(() => Accept(_listener)) { IsBackground = true, Name = "peers" }.Start();
+        if (transport == ExchangeTransport.Tcp) return;
+        _localListener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        _localListener.Bind(PeerAddress.UnixNameOf(EndPoint));
+        _localListener.Listen(128);
+        new Thread(() => Accept(_localListener)) { IsBackground = true, Name = "peers here" }.Start();
     }
 
     public IPEndPoint EndPoint { get; }
@@ -39,15 +69,25 @@ internal sealed class PeerListener : IDisposable
             foreach (var connection in _open) connection.Dispose();
         }
         _listener.Dispose();
+        _localListener?.Dispose();
     }
 
-    private void Accept()
+    /// <summary>Closes what peers have opened: they open it again and send everything anew that this worker may lack.</summary>
+    public void CloseConnections()
+    {
+        lock (_gate)
+        {
+            foreach (var connection in _open) connection.Dispose();
+        }
+    }
+
+    private void Accept(Socket listener)
     {
         while (true)
         {
             try
             {
-                var socket = _listener.Accept();
+                var socket = listener.Accept();
                 new Thread(() => Serve(socket)) { IsBackground = true, Name = "from a peer" }.Start();
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException)
@@ -63,6 +103,7 @@ internal sealed class PeerListener : IDisposable
     private void Serve(Socket socket)
     {
         Connection? connection = null;
+        PeerArena? arena = null;
         try
         {
             connection = Connection.Accept(socket, _secret);
@@ -71,8 +112,11 @@ internal sealed class PeerListener : IDisposable
                 if (_closed) return;
                 _open.Add(connection);
             }
-            if (!connection.TryReceive(out var hello, out var body) || hello != FrameKind.PeerHello || body.Length != sizeof(int)) return;
-            var from = new MemberId(BinaryPrimitives.ReadInt32LittleEndian(body));
+            if (!connection.TryReceive(out var hello, out var body) || hello != FrameKind.PeerHello) return;
+            var (id, offer) = PeerHello.Parse(body);
+            if (offer is not null && connection.IsLocal && _transport == ExchangeTransport.Automatic) arena = PeerArena.TryMap(offer.Value);
+            connection.Send(FrameKind.PeerReady, [arena is null ? (byte)0 : (byte)1]);
+            var from = new Sender(id, arena);
             while (connection.TryReceive(out var kind, out body)) _arrived(from, kind, body);
         }
         catch (AisleException e)
@@ -88,6 +132,7 @@ internal sealed class PeerListener : IDisposable
         {
             connection?.Dispose();
             socket.Dispose();
+            arena?.Release();
             lock (_gate)
             {
                 if (connection is not null) _open.Remove(connection);

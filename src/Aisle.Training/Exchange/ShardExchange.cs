@@ -5,41 +5,48 @@ using Aisle.Training.Wire;
 
 namespace Aisle.Training.Exchange;
 
-/// <summary>The sum over one unit's slices, in fixed point, kept until no member can lack it.</summary>
-internal sealed record UnitSum(SliceSet Slices, SharedBuffer<long> Sum, ShardNote Note);
-
 /// <summary>What an exchange needs to know.</summary>
 /// <param name="Divisor">What the full sum is divided by, once: tokens in a step.</param>
-internal sealed record ExchangeOptions(ShardGrid Grid, int Slices, int FractionBits, double Divisor, IPAddress Address, int Port, byte[] Secret, TimeProvider Time);
+internal sealed record ExchangeOptions(
+    ShardGrid Grid, int Slices, int FractionBits, double Divisor, IPAddress Address, int Port, byte[] Secret, ExchangeTransport Transport, TimeProvider Time);
 
 /// <summary>
-/// Sums gradients among members over TCP: carries out what <see cref="WorkerProtocol"/> asks of sums, shards and links, and hands the rest
-/// (computing, applying, reporting) to its owner. Thread-safe: everything happens under one lock, but packing and sending.
+/// Sums gradients among members: carries out what <see cref="WorkerProtocol"/> asks of sums, shards and links, and hands the rest
+/// (computing, applying, reporting) to its owner. Thread-safe: rules and records are under one lock; adding, copying, packing and sending are not.
 /// </summary>
 internal sealed partial class ShardExchange : IDisposable
 {
+    // Address space for so many sums and gradients of the model's size; beyond it, numbers travel as bytes.
+    private const int ArenaSums = 24;
+    private const int ArenaGradients = 8;
     private readonly ExchangeOptions _options;
     private readonly ShardGrid _grid;
     private readonly IExchangeOwner _owner;
     private readonly PeerListener _listener;
+    private readonly SharedArena? _arena;
     private readonly BufferPool<long> _unitPool;
     private readonly BufferPool<long> _shardPool;
     private readonly BufferPool<float> _gradientPool;
     private readonly ManualResetEventSlim _hasPlan = new();
-    private readonly Lock _gate = new(); // guards everything below and the rules; may be held while a small control message is sent
+    private readonly object _gate = new(); // guards everything below and the rules; may be held while a small control message is sent
     private readonly Dictionary<MemberId, PeerLink> _links = [];
-    private readonly SortedDictionary<long, StepBuffers> _steps = [];
-    private readonly SortedDictionary<long, StepPlan> _plans = [];
+    private readonly List<StepBuffers> _steps = [];
+    private readonly Stack<StepBuffers> _spareSteps = [];
+    private readonly List<StepPlan> _plans = []; // two at most
     private WorkerProtocol? _rules;
+    private PeerLinkOptions? _linkOptions;
+    private StepBuffers? _applying;
+    private MemberId _self;
     private bool _closed;
 
     public ShardExchange(ExchangeOptions options, IExchangeOwner owner)
     {
         (_options, _grid, _owner) = (options, options.Grid, owner);
-        _unitPool = new BufferPool<long>(_grid.Elements);
+        if (options.Transport == ExchangeTransport.Automatic) _arena = SharedArena.TryCreate(_grid.Elements * (long)(ArenaSums * sizeof(long) + ArenaGradients * sizeof(float)) + (1 << 20));
+        _unitPool = new BufferPool<long>(_grid.Elements, _arena);
         _shardPool = new BufferPool<long>(_grid.ShardElements);
-        _gradientPool = new BufferPool<float>(_grid.Elements);
-        _listener = new PeerListener(options.Address, options.Port, options.Secret, Arrived, owner.Log);
+        _gradientPool = new BufferPool<float>(_grid.Elements, _arena);
+        _listener = new PeerListener(options.Address, options.Port, options.Secret, options.Transport, Arrived, owner.Log);
     }
 
     public IPEndPoint EndPoint => _listener.EndPoint;
@@ -50,137 +57,221 @@ internal sealed partial class ShardExchange : IDisposable
         lock (_gate)
         {
             _hasPlan.Reset();
-            foreach (var step in _steps.Keys.ToList()) Release(step);
+            while (_steps.Count > 0) Release(_steps[0].Step);
             foreach (var link in _links.Values) link.Dispose();
             _links.Clear();
             _plans.Clear();
+            _self = self;
             _rules = new WorkerProtocol(self, _options.Slices, _grid.Count);
+            _linkOptions = new PeerLinkOptions(self, _options.Secret, _grid, _options.Transport, _arena, _options.Time, LinkReset, _owner.Unreachable);
         }
     }
 
     public void Planned(StepPlan plan)
     {
-        lock (_gate)
+        using var stay = Enter();
+        if (_closed) return;
+        if (!IsSameCompany(plan)) Meet(plan);
+        for (var i = _plans.Count - 1; i >= 0; i--)
         {
-            if (_closed) return;
-            var rules = Rules;
-            _plans[plan.Step] = plan;
-            foreach (var old in _plans.Keys.Where(step => step < plan.Step - 1).ToList()) _plans.Remove(old);
-            var wanted = _plans.Values.SelectMany(known => known.Receivers).DistinctBy(member => member.Id).ToDictionary(member => member.Id);
-            foreach (var gone in _links.Keys.Where(id => !wanted.ContainsKey(id)).ToList())
-            {
-                _links.Remove(gone, out var link);
-                link!.Dispose();
-            }
-            foreach (var member in wanted.Values.Where(member => member.Id != rules.Self && !_links.ContainsKey(member.Id)))
-            {
-                _links.Add(member.Id, new PeerLink(rules.Self, member, _options.Secret, _grid, new PeerLinkEvents(LinkReset, _owner.Unreachable), _options.Time));
-            }
-            Carry(rules.Planned(plan));
-            _hasPlan.Set();
+            if (_plans[i].Step < plan.Step - 1 || _plans[i].Step == plan.Step) _plans.RemoveAt(i);
         }
+        _plans.Add(plan);
+        Carry(Rules.Planned(plan));
+        _hasPlan.Set();
     }
 
-    public void StateArrived(long state) => Follow(rules => rules.StateArrived(state));
+    public void StateArrived(long state)
+    {
+        using var stay = Enter();
+        if (!_closed) Carry(Rules.StateArrived(state));
+    }
 
-    public void SaveOrdered(SaveOrder order) => Follow(rules => rules.SaveOrdered(order));
+    public void SaveOrdered(SaveOrder order)
+    {
+        using var stay = Enter();
+        if (!_closed) Carry(Rules.SaveOrdered(order));
+    }
 
-    public void SaveAnnounced(long step) => Follow(rules => rules.SaveAnnounced(step));
+    public void SaveAnnounced(long step)
+    {
+        using var stay = Enter();
+        if (!_closed) Carry(Rules.SaveAnnounced(step));
+    }
 
-    /// <summary>A sum to add a unit's slices to, not cleared; goes back in with <see cref="UnitComputed"/> or <see cref="SharedBuffer{T}.Release"/>.</summary>
+    /// <summary>A sum to add a unit's slices to, not cleared; goes back in with <see cref="UnitStarted"/>, <see cref="UnitComputed"/> or <see cref="SharedBuffer.Release"/>.</summary>
     public SharedBuffer<long> RentSum() => _unitPool.Rent();
+
+    /// <summary>Room for the values of a unit that is a single slice; goes back in as <see cref="RentSum"/>'s does.</summary>
+    public SharedBuffer<float> RentValues() => _gradientPool.Rent();
 
     public SliceSet SlicesOf(long step, int unit)
     {
-        lock (_gate) return _plans[step].Units.Single(known => known.Id == unit).Slices;
+        lock (_gate) return PlanOf(step)!.Units.Single(known => known.Id == unit).Slices;
     }
 
+    /// <summary>Takes over the hold on the unit's numbers, which are final in every shard.</summary>
     public void UnitComputed(long step, int unit, UnitSum sum)
     {
-        lock (_gate)
-        {
-            if (_closed || Rules.State != step)
-            {
-                sum.Sum.Release();
-                return;
-            }
-            StepOf(step).Units.Add(unit, sum);
-            Carry(Rules.UnitComputed(step, unit));
-        }
+        using var stay = Enter();
+        if (TakeOver(step, unit, sum)) Carry(Rules.UnitComputed(step, unit));
     }
 
-    /// <summary>The mean gradient of a step that is being applied, with the sum of its losses.</summary>
+    /// <summary>Takes over the hold on the unit's numbers; <see cref="UnitShardComputed"/> then says, shard by shard, that they are final.</summary>
+    /// <returns>False when the step needs them no more.</returns>
+    public bool UnitStarted(long step, int unit, UnitSum sum)
+    {
+        lock (_gate) return TakeOver(step, unit, sum);
+    }
+
+    /// <summary>The unit's numbers are final in this shard.</summary>
+    /// <param name="note">The step's losses are read from the first shard's note; others need not know them yet.</param>
+    public void UnitShardComputed(long step, int unit, int shard, ShardNote note)
+    {
+        using var stay = Enter();
+        if (_closed || Rules.State != step || FindStep(step) is not { } buffers || !buffers.TryNote(unit, note)) return;
+        Carry(Rules.UnitShardComputed(step, unit, shard));
+    }
+
+    /// <summary>The mean gradient of a step that is being applied, with the sum of its losses. Stands until <see cref="Applied"/>.</summary>
     public ReadOnlySpan<float> Reduced(long step, out ShardNote note)
     {
         lock (_gate)
         {
-            var buffers = _steps[step];
-            // Every shard's sum carries the same losses; whether something did not fit is each shard's own to say.
-            note = new ShardNote(buffers.Notes[0].Loss, buffers.Notes.Any(shard => shard.Invalid));
+            var buffers = FindStep(step)!;
+            GiveBackReduced();
+            _applying = buffers;
+            buffers.Users++;
+            // The first shard's sum carries the losses; whether something did not fit is each shard's own to say.
+            note = buffers.Shards[0].Note;
+            foreach (var shard in buffers.Shards) note = note with { Invalid = note.Invalid | shard.Note.Invalid };
             return buffers.Reduced!.Span;
         }
     }
 
-    public void Applied(long step) => Follow(rules => rules.Applied(step));
+    /// <summary>Says, without a step forward, that what <see cref="Reduced"/> gave is not read any more.</summary>
+    public void GiveBackReduced()
+    {
+        lock (_gate)
+        {
+            if (_applying is { } applied) Done(applied);
+            _applying = null;
+        }
+    }
+
+    public void Applied(long step)
+    {
+        using var stay = Enter();
+        GiveBackReduced();
+        if (!_closed) Carry(Rules.Applied(step));
+    }
 
     /// <summary>Queues a whole state for a learner; takes over one hold on <paramref name="values"/>.</summary>
     public void SendState(MemberId to, long step, SharedBuffer<float> values, (double, double) powers)
     {
-        lock (_gate)
-        {
-            if (_links.TryGetValue(to, out var link)) link.Send(new Parcel(ParcelKind.State, step, 0, default, null, values, powers));
-            else values.Release();
-        }
+        using var stay = Enter();
+        SendTo(to, new Parcel(ParcelKind.State, step, 0, default, null, values, NumberForm.Float32, powers));
     }
 
     public void Dispose()
     {
         lock (_gate)
         {
+            if (_closed) return;
             _closed = true;
             foreach (var link in _links.Values) link.Dispose();
             _links.Clear();
+            while (_steps.Count > 0) Release(_steps[0].Step);
+            Monitor.PulseAll(_gate);
         }
         _listener.Dispose();
         _hasPlan.Set();
+        _arena?.Release();
     }
 
     private WorkerProtocol Rules => _rules ?? throw new InvalidOperationException("The exchange has not begun.");
 
-    private void LinkReset(MemberId peer) => Follow(rules => rules.LinkReset(peer));
-
-    private void Follow(Func<WorkerProtocol, IReadOnlyList<WorkerEffect>> rule)
+    private void LinkReset(MemberId peer)
     {
-        lock (_gate)
+        using var stay = Enter();
+        if (!_closed) Carry(Rules.LinkReset(peer));
+    }
+
+    private bool IsSameCompany(StepPlan plan)
+    {
+        foreach (var known in _plans)
         {
-            if (!_closed) Carry(rule(Rules));
+            if (known.Members != plan.Members || !known.Learners.IsEmpty || !plan.Learners.IsEmpty) return false;
         }
+        return _plans.Count > 0;
+    }
+
+    private void Meet(StepPlan plan)
+    {
+        var wanted = _plans.Where(known => known.Step >= plan.Step - 1).Append(plan).SelectMany(known => known.Receivers)
+            .DistinctBy(member => member.Id).ToDictionary(member => member.Id);
+        foreach (var gone in _links.Keys.Where(id => !wanted.ContainsKey(id)).ToList())
+        {
+            _links.Remove(gone, out var link);
+            link!.Dispose();
+        }
+        foreach (var member in wanted.Values.Where(member => member.Id != Rules.Self && !_links.ContainsKey(member.Id)))
+        {
+            _links.Add(member.Id, new PeerLink(member, _linkOptions!));
+        }
+    }
+
+    private StepPlan? PlanOf(long step)
+    {
+        foreach (var plan in _plans)
+        {
+            if (plan.Step == step) return plan;
+        }
+        return null;
+    }
+
+    private StepBuffers? FindStep(long step)
+    {
+        foreach (var buffers in _steps)
+        {
+            if (buffers.Step == step) return buffers;
+        }
+        return null;
     }
 
     private StepBuffers StepOf(long step)
     {
-        if (!_steps.TryGetValue(step, out var buffers)) _steps.Add(step, buffers = new StepBuffers(_grid.Count));
+        if (FindStep(step) is { } known) return known;
+        var buffers = _spareSteps.TryPop(out var spare) ? spare : new StepBuffers(_grid.Count);
+        buffers.Become(step);
+        _steps.Add(buffers);
         return buffers;
     }
 
     private void Release(long step)
     {
-        if (!_steps.Remove(step, out var buffers)) return;
-        foreach (var unit in buffers.Units.Values) unit.Sum.Release();
-        foreach (var sum in buffers.Sums) sum?.Release();
-        buffers.Reduced?.Release();
+        if (FindStep(step) is not { } buffers) return;
+        _steps.Remove(buffers);
+        Done(buffers);
     }
 
-    private sealed class StepBuffers(int shards)
+    /// <summary>One user less.</summary>
+    private void Done(StepBuffers buffers)
     {
-        public Dictionary<int, UnitSum> Units { get; } = [];
+        if (--buffers.Users > 0) return;
+        buffers.Forget();
+        _spareSteps.Push(buffers);
+    }
 
-        /// <summary>Shard → its sum so far, where this worker sums it.</summary>
-        public SharedBuffer<long>?[] Sums { get; } = new SharedBuffer<long>?[shards];
-
-        public ShardNote[] Notes { get; } = new ShardNote[shards];
-
-        public SharedBuffer<float>? Reduced { get; set; }
+    private bool TakeOver(long step, int unit, UnitSum sum)
+    {
+        if (_closed || Rules.State != step)
+        {
+            sum.Numbers.Release();
+            return false;
+        }
+        StepOf(step).Add(unit, sum);
+        return true;
     }
 }
 

@@ -20,6 +20,19 @@ public readonly record struct ShardGrid
         Count = (int)(((long)elements + ShardElements - 1) / ShardElements);
     }
 
+    private ShardGrid(int elements, int shardElements)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(elements, 1);
+        (Elements, ShardElements, Count) = (elements, shardElements, (int)(((long)elements + shardElements - 1) / shardElements));
+    }
+
+    /// <summary>For members that are always the same: as few shards as give each member its part.</summary>
+    public static ShardGrid For(int elements, int members)
+    {
+        var part = ((long)elements + members - 1) / members;
+        return new ShardGrid(elements, (int)Math.Clamp((part + MinShardElements - 1) / MinShardElements * MinShardElements, MinShardElements, MaxShardElements));
+    }
+
     public int Elements { get; }
 
     /// <summary>Of every shard but the last, which may be shorter.</summary>

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 
 namespace Aisle.Training.Exchange;
@@ -7,53 +6,99 @@ namespace Aisle.Training.Exchange;
 /// Numbers outside the managed heap, 64-byte aligned, that a sender may still be reading when their owner is done with them: whoever
 /// releases last gives them back to the pool. Thread-safe in <see cref="Hold"/> and <see cref="Release"/> only.
 /// </summary>
-internal sealed unsafe class SharedBuffer<T> : IDisposable
-    where T : unmanaged
+internal abstract unsafe class SharedBuffer
 {
-    private const nuint AlignmentBytes = 64;
-    private readonly BufferPool<T> _pool;
-    private T* _memory;
+    public const long Private = -1;
+    private readonly SharedArena? _arena;
     private int _holders;
 
-    public SharedBuffer(BufferPool<T> pool, int length)
+    protected SharedBuffer(SharedArena? arena, long bytes)
     {
-        (_pool, Length) = (pool, length);
-        _memory = (T*)NativeMemory.AlignedAlloc((nuint)Math.Max(1, length) * (nuint)sizeof(T), AlignmentBytes);
+        if (arena is not null && arena.TryTake(bytes, out var numbers, out var place))
+        {
+            _arena = arena;
+            Numbers = numbers;
+            Place = place;
+            return;
+        }
+        Numbers = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(1, bytes), SharedArena.BufferHeadBytes);
     }
 
-    public int Length { get; }
+    public byte* Numbers { get; }
 
-    public Span<T> Span => _memory is null ? throw new ObjectDisposedException(nameof(SharedBuffer<>)) : new Span<T>(_memory, Length);
+    /// <summary>Where peers that have mapped the arena find it; <see cref="Private"/> when they cannot.</summary>
+    public long Place { get; } = Private;
 
-    public SharedBuffer<T> Hold()
+    /// <summary>Changes whenever the buffer gets new content: what a peer reads is good if this was the same before and after.</summary>
+    public long Generation => Place == Private ? 0 : *Stamp;
+
+    /// <summary>Says, before anything is written, that what stands here is void.</summary>
+    public void Renew()
     {
-        Interlocked.Increment(ref _holders);
-        return this;
+        if (Place != Private) Interlocked.Increment(ref *Stamp);
     }
+
+    public void Hold() => Interlocked.Increment(ref _holders);
 
     public void Release()
     {
-        if (Interlocked.Decrement(ref _holders) == 0) _pool.Return(this);
+        if (Interlocked.Decrement(ref _holders) != 0) return;
+        GiveBack();
+        _arena?.Release();
     }
 
-    public void Dispose()
+    protected abstract void GiveBack();
+
+    /// <summary>Out of the pool, held once.</summary>
+    protected void BeginUse()
     {
-        NativeMemory.AlignedFree(_memory);
-        _memory = null;
-        GC.SuppressFinalize(this);
+        _arena?.Hold();
+        _holders = 1;
+        Renew();
     }
 
-    ~SharedBuffer() => NativeMemory.AlignedFree(_memory);
+    private long* Stamp => (long*)(Numbers - SharedArena.BufferHeadBytes);
+
+    ~SharedBuffer()
+    {
+        if (Place == Private) NativeMemory.AlignedFree(Numbers);
+    }
 }
 
-/// <summary>Buffers of one length, used again and again. Thread-safe. Holds as many as were ever in use at once.</summary>
-internal sealed class BufferPool<T>(int length)
+/// <inheritdoc/>
+internal sealed unsafe class SharedBuffer<T>(BufferPool<T> pool, SharedArena? arena, int length) : SharedBuffer(arena, (long)length * sizeof(T))
     where T : unmanaged
 {
-    private readonly ConcurrentBag<SharedBuffer<T>> _free = [];
+    public int Length => length;
+
+    public Span<T> Span => new(Numbers, length);
+
+    public SharedBuffer<T> Begin()
+    {
+        BeginUse();
+        return this;
+    }
+
+    protected override void GiveBack() => pool.Return(this);
+}
+
+/// <summary>Buffers of one length, used again and again; in the arena while it has room. Thread-safe. Holds as many as were ever in use at once.</summary>
+internal sealed class BufferPool<T>(int length, SharedArena? arena = null)
+    where T : unmanaged
+{
+    private readonly Lock _gate = new(); // guards _free
+    private readonly Stack<SharedBuffer<T>> _free = [];
 
     /// <summary>Held once, by the caller. Contents are whatever was there.</summary>
-    public SharedBuffer<T> Rent() => (_free.TryTake(out var buffer) ? buffer : new SharedBuffer<T>(this, length)).Hold();
+    public SharedBuffer<T> Rent()
+    {
+        SharedBuffer<T>? free;
+        lock (_gate) _free.TryPop(out free);
+        return (free ?? new SharedBuffer<T>(this, arena, length)).Begin();
+    }
 
-    public void Return(SharedBuffer<T> buffer) => _free.Add(buffer);
+    public void Return(SharedBuffer<T> buffer)
+    {
+        lock (_gate) _free.Push(buffer);
+    }
 }

@@ -24,32 +24,54 @@ public static class FixedPoint
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(sum.Length, gradient.Length);
         var scale = PowerOfTwo(fractionBits);
-        var vectors = MemoryMarshal.Cast<float, Vector256<float>>(gradient);
-        var scales = Vector256.Create(scale);
-        var inRange = Vector256<double>.AllBitsSet;
+        ref var source = ref MemoryMarshal.GetReference(gradient);
         ref var target = ref MemoryMarshal.GetReference(sum);
         nuint at = 0;
-        foreach (var vector in vectors)
+        var allInRange = true;
+        if (Vector512.IsHardwareAccelerated)
         {
-            var (lower, upper) = Vector256.Widen(vector);
-            Add(lower * scales, ref target, at, isFirst, ref inRange);
-            Add(upper * scales, ref target, at + 4, isFirst, ref inRange);
-            at += 8;
+            var (scales, inRange) = (Vector512.Create(scale), Vector512<double>.AllBitsSet);
+            for (; at + 16 <= (nuint)gradient.Length; at += 16)
+            {
+                var (lower, upper) = Vector512.Widen(Vector512.LoadUnsafe(ref source, at));
+                Add512(lower * scales, ref target, at, isFirst, ref inRange);
+                Add512(upper * scales, ref target, at + 8, isFirst, ref inRange);
+            }
+            allInRange = inRange.AsUInt64() == Vector512<ulong>.AllBitsSet;
         }
-        var allInRange = inRange.AsUInt64() == Vector256<ulong>.AllBitsSet;
-        for (var i = vectors.Length * Vector256<float>.Count; i < gradient.Length; i++)
+        else
+        {
+            var (scales, inRange) = (Vector256.Create(scale), Vector256<double>.AllBitsSet);
+            for (; at + 8 <= (nuint)gradient.Length; at += 8)
+            {
+                var (lower, upper) = Vector256.Widen(Vector256.LoadUnsafe(ref source, at));
+                Add256(lower * scales, ref target, at, isFirst, ref inRange);
+                Add256(upper * scales, ref target, at + 4, isFirst, ref inRange);
+            }
+            allInRange = inRange.AsUInt64() == Vector256<ulong>.AllBitsSet;
+        }
+        for (var i = (int)at; i < gradient.Length; i++)
         {
             if (isFirst) sum[i] = 0;
             allInRange &= AccumulateOne(gradient[i], ref sum[i], scale);
         }
         return allInRange;
 
-        static void Add(Vector256<double> scaled, ref long target, nuint at, bool isFirst, ref Vector256<double> inRange)
+        static void Add256(Vector256<double> scaled, ref long target, nuint at, bool isFirst, ref Vector256<double> inRange)
         {
             var fits = Vector256.LessThan(Vector256.Abs(scaled), Vector256.Create(Limit));
             inRange &= fits;
             var rounded = (scaled + Vector256.Create(Magic)).AsInt64() - Vector256.Create(MagicBits);
             var before = isFirst ? Vector256<long>.Zero : Vector256.LoadUnsafe(ref target, at);
+            (before + (rounded & fits.AsInt64())).StoreUnsafe(ref target, at);
+        }
+
+        static void Add512(Vector512<double> scaled, ref long target, nuint at, bool isFirst, ref Vector512<double> inRange)
+        {
+            var fits = Vector512.LessThan(Vector512.Abs(scaled), Vector512.Create(Limit));
+            inRange &= fits;
+            var rounded = (scaled + Vector512.Create(Magic)).AsInt64() - Vector512.Create(MagicBits);
+            var before = isFirst ? Vector512<long>.Zero : Vector512.LoadUnsafe(ref target, at);
             (before + (rounded & fits.AsInt64())).StoreUnsafe(ref target, at);
         }
     }
@@ -75,10 +97,15 @@ public static class FixedPoint
     public static void Add(ReadOnlySpan<long> values, Span<long> sum)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(sum.Length, values.Length);
-        var vectors = MemoryMarshal.Cast<long, Vector256<long>>(sum);
-        var others = MemoryMarshal.Cast<long, Vector256<long>>(values);
-        for (var i = 0; i < vectors.Length; i++) vectors[i] += others[i];
-        for (var i = vectors.Length * Vector256<long>.Count; i < sum.Length; i++) sum[i] += values[i];
+        ref var source = ref MemoryMarshal.GetReference(values);
+        ref var target = ref MemoryMarshal.GetReference(sum);
+        nuint i = 0;
+        if (Vector512.IsHardwareAccelerated)
+        {
+            for (; i + 8 <= (nuint)sum.Length; i += 8) (Vector512.LoadUnsafe(ref target, i) + Vector512.LoadUnsafe(ref source, i)).StoreUnsafe(ref target, i);
+        }
+        for (; i + 4 <= (nuint)sum.Length; i += 4) (Vector256.LoadUnsafe(ref target, i) + Vector256.LoadUnsafe(ref source, i)).StoreUnsafe(ref target, i);
+        for (; i < (nuint)sum.Length; i++) sum[(int)i] += values[(int)i];
     }
 
     /// <summary>Rounds one number for a fold of its own, e.g. a slice's loss; null when it does not fit.</summary>
@@ -93,15 +120,37 @@ public static class FixedPoint
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(mean.Length, sum.Length);
         var scale = PowerOfTwo(-fractionBits);
+        if (divisor >= 1 && double.IsPow2(divisor))
+        {
+            // Exact, as the division would be, and a division costs several times a multiplication.
+            scale /= divisor;
+            divisor = 1;
+        }
+        var divides = divisor != 1;
         ref var source = ref MemoryMarshal.GetReference(sum);
         ref var target = ref MemoryMarshal.GetReference(mean);
-        var (scales, divisors) = (Vector256.Create(scale), Vector256.Create(divisor));
         nuint i = 0;
-        for (; i + 8 <= (nuint)sum.Length; i += 8)
+        if (Vector512.IsHardwareAccelerated)
         {
-            var lower = Vector256.ConvertToDouble(Vector256.LoadUnsafe(ref source, i)) * scales / divisors;
-            var upper = Vector256.ConvertToDouble(Vector256.LoadUnsafe(ref source, i + 4)) * scales / divisors;
-            Vector256.Narrow(lower, upper).StoreUnsafe(ref target, i);
+            var (scales, divisors) = (Vector512.Create(scale), Vector512.Create(divisor));
+            for (; i + 16 <= (nuint)sum.Length; i += 16)
+            {
+                var lower = Vector512.ConvertToDouble(Vector512.LoadUnsafe(ref source, i)) * scales;
+                var upper = Vector512.ConvertToDouble(Vector512.LoadUnsafe(ref source, i + 8)) * scales;
+                if (divides) (lower, upper) = (lower / divisors, upper / divisors);
+                Vector512.Narrow(lower, upper).StoreUnsafe(ref target, i);
+            }
+        }
+        else
+        {
+            var (scales, divisors) = (Vector256.Create(scale), Vector256.Create(divisor));
+            for (; i + 8 <= (nuint)sum.Length; i += 8)
+            {
+                var lower = Vector256.ConvertToDouble(Vector256.LoadUnsafe(ref source, i)) * scales;
+                var upper = Vector256.ConvertToDouble(Vector256.LoadUnsafe(ref source, i + 4)) * scales;
+                if (divides) (lower, upper) = (lower / divisors, upper / divisors);
+                Vector256.Narrow(lower, upper).StoreUnsafe(ref target, i);
+            }
         }
         for (; i < (nuint)sum.Length; i++) mean[(int)i] = (float)(sum[(int)i] * scale / divisor);
     }

@@ -65,6 +65,12 @@ public static class PackedBlocks
         {
             throw new AisleException("AISLE-5131", $"{packed.Length} bytes are not {sum.Length} packed integers.", "The sender's version differs or its memory is faulty; restart it.");
         }
+        AddNext(sum, ref packed);
+    }
+
+    /// <summary>Adds the first blocks of what <see cref="IsWellFormed"/> has accepted, and moves on past them. All but the last call take whole blocks.</summary>
+    internal static void AddNext(Span<long> sum, ref ReadOnlySpan<byte> packed)
+    {
         Span<long> last = stackalloc long[BlockElements];
         while (!sum.IsEmpty)
         {

@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace Aisle.Training.Wire;
 
-/// <summary>Frames over one TCP connection. One thread receives; any thread sends. Blocking: whoever uses it has a thread for it.</summary>
+/// <summary>Frames over one TCP or Unix connection. One thread receives; any thread sends. Blocking: whoever uses it has a thread for it.</summary>
 internal sealed class Connection : IDisposable
 {
     private const int SocketBufferBytes = 2 << 20;
@@ -16,22 +16,30 @@ internal sealed class Connection : IDisposable
     public Connection(Socket socket)
     {
         _socket = socket;
-        socket.NoDelay = true;
+        IsLocal = socket.AddressFamily == AddressFamily.Unix || socket.RemoteEndPoint is IPEndPoint { Address: var address } && IPAddress.IsLoopback(address);
+        if (socket.AddressFamily != AddressFamily.Unix) socket.NoDelay = true;
         socket.SendBufferSize = socket.ReceiveBufferSize = SocketBufferBytes;
         Remote = socket.RemoteEndPoint as IPEndPoint ?? new IPEndPoint(IPAddress.None, 0);
         Local = socket.LocalEndPoint as IPEndPoint ?? new IPEndPoint(IPAddress.None, 0);
         _reader = new FrameReader(new NetworkStream(socket, ownsSocket: false));
     }
 
+    /// <summary>Of a TCP connection; no address otherwise.</summary>
     public IPEndPoint Remote { get; }
 
     public IPEndPoint Local { get; }
+
+    /// <summary>Whether the other end is surely on this host.</summary>
+    public bool IsLocal { get; }
+
+    /// <summary>For whoever sends past <see cref="Send"/>.</summary>
+    public SafeSocketHandle Handle => _socket.SafeHandle;
 
     /// <exception cref="SocketException">Nobody answers there.</exception>
     /// <exception cref="AisleException">AISLE-5125: whoever answers does not know the secret.</exception>
     public static Connection Dial(EndPoint to, ReadOnlySpan<byte> secret)
     {
-        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        var socket = to is UnixDomainSocketEndPoint ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) : new Socket(SocketType.Stream, ProtocolType.Tcp);
         try
         {
             socket.Connect(to);
@@ -63,7 +71,7 @@ internal sealed class Connection : IDisposable
     }
 
     /// <summary>How long the other end may be silent before <see cref="TryReceive"/> gives up with an <see cref="IOException"/>.</summary>
-    public void ReceiveWithin(TimeSpan time) => _socket.ReceiveTimeout = (int)time.TotalMilliseconds;
+    public void ReceiveWithin(TimeSpan time) => _socket.ReceiveTimeout = time == Timeout.InfiniteTimeSpan ? 0 : (int)time.TotalMilliseconds;
 
     public void SendWithin(TimeSpan time) => _socket.SendTimeout = (int)time.TotalMilliseconds;
 
@@ -76,14 +84,9 @@ internal sealed class Connection : IDisposable
             if (_frame.Length < bytes) _frame = new byte[bytes];
             body.CopyTo(_frame.AsSpan(Frame.HeaderBytes));
             Frame.Seal(_frame.AsSpan(0, bytes), kind);
-            SendSealed(_frame.AsSpan(0, bytes));
+            ReadOnlySpan<byte> frame = _frame.AsSpan(0, bytes);
+            while (!frame.IsEmpty) frame = frame[_socket.Send(frame)..];
         }
-    }
-
-    /// <summary>Sends frames that are sealed already. For a connection on which one thread alone sends.</summary>
-    public void SendSealed(ReadOnlySpan<byte> frames)
-    {
-        while (!frames.IsEmpty) frames = frames[_socket.Send(frames)..];
     }
 
     /// <summary>Waits for a frame; false when the other end has closed. The body stands until the next call.</summary>

@@ -13,7 +13,29 @@ internal readonly record struct ShardNote(long Loss, bool Invalid)
     public ShardNote Plus(ShardNote other) => new(Loss + other.Loss, Invalid | other.Invalid);
 }
 
-/// <summary>One shard of the sum over some slices.</summary>
+/// <summary>Where a frame's numbers lie when it does not carry them: in the sender's arena, as long as the buffer there keeps its generation.</summary>
+internal readonly record struct NumbersPlace(long Place, long Generation)
+{
+    public const int SizeBytes = 16;
+    public static readonly NumbersPlace InFrame = new(-1, 0);
+
+    public bool IsInFrame => Place < 0;
+
+    public static NumbersPlace Read(ReadOnlySpan<byte> source)
+    {
+        if (source.Length != SizeBytes) throw ContributionFrame.Malformed(source.Length);
+        var place = new NumbersPlace(BinaryPrimitives.ReadInt64LittleEndian(source), BinaryPrimitives.ReadInt64LittleEndian(source[8..]));
+        return place.IsInFrame ? throw ContributionFrame.Malformed(source.Length) : place;
+    }
+
+    public void Write(Span<byte> target)
+    {
+        BinaryPrimitives.WriteInt64LittleEndian(target, Place);
+        BinaryPrimitives.WriteInt64LittleEndian(target[8..], Generation);
+    }
+}
+
+/// <summary>One shard of the sum over some slices: its numbers, or where they lie.</summary>
 internal readonly ref struct ContributionFrame
 {
     private const int FixedBytes = 32;
@@ -24,47 +46,71 @@ internal readonly ref struct ContributionFrame
 
     public ShardNote Note { get; private init; }
 
-    public SliceSet Slices { get; private init; }
+    /// <summary>Bits of a <see cref="SliceSet"/>, lowest first.</summary>
+    public ReadOnlySpan<ulong> Slices { get; private init; }
 
-    /// <summary>See <see cref="PackedBlocks"/>.</summary>
-    public ReadOnlySpan<byte> Packed { get; private init; }
+    public NumberForm Form { get; private init; }
 
-    public static int MaxBodyBytes(int shardElements) => FixedBytes + SliceSet.MaxSlices / 8 + PackedBlocks.MaxSizeBytes(shardElements);
+    public NumbersPlace Place { get; private init; }
 
-    /// <returns>Bytes of body written.</returns>
-    public static int Write(Span<byte> body, long step, int shard, ShardNote note, SliceSet slices, ReadOnlySpan<long> sum)
+    /// <summary>Empty when they lie elsewhere.</summary>
+    public ReadOnlySpan<byte> Numbers { get; private init; }
+
+    /// <summary>Everything but the numbers.</summary>
+    public static int MaxHeadBytes => FixedBytes + SliceSet.MaxSlices / 8 + NumbersPlace.SizeBytes;
+
+    public static int MaxBodyBytes(int shardElements) => MaxHeadBytes + PackedBlocks.MaxSizeBytes(shardElements);
+
+    /// <summary>Writes all but the numbers, which follow, unless <paramref name="place"/> says that they lie elsewhere.</summary>
+    /// <returns>Bytes written.</returns>
+    public static int WriteHead(Span<byte> body, long step, int shard, ShardNote note, SliceSet slices, NumberForm form, NumbersPlace place)
     {
         var words = MemoryMarshal.AsBytes(slices.Words);
         BinaryPrimitives.WriteInt64LittleEndian(body, step);
         BinaryPrimitives.WriteInt64LittleEndian(body[8..], note.Loss);
         BinaryPrimitives.WriteInt32LittleEndian(body[16..], shard);
-        BinaryPrimitives.WriteInt32LittleEndian(body[20..], note.Invalid ? 1 : 0);
+        (body[20], body[21], body[22], body[23]) = (note.Invalid ? (byte)1 : (byte)0, (byte)form, place.IsInFrame ? (byte)0 : (byte)1, 0);
         BinaryPrimitives.WriteInt64LittleEndian(body[24..], slices.Words.Length);
         words.CopyTo(body[FixedBytes..]);
-        return FixedBytes + words.Length + PackedBlocks.Pack(sum, body[(FixedBytes + words.Length)..]);
+        var written = FixedBytes + words.Length;
+        if (place.IsInFrame) return written;
+        place.Write(body[written..]);
+        return written + NumbersPlace.SizeBytes;
     }
 
     /// <exception cref="AisleException">AISLE-5131: not a contribution.</exception>
     public static ContributionFrame Parse(ReadOnlySpan<byte> body)
     {
-        if (body.Length < FixedBytes) throw Malformed(body.Length);
+        if (body.Length < FixedBytes || body[21] > (byte)NumberForm.Packed || body[22] > 1) throw Malformed(body.Length);
         var words = BinaryPrimitives.ReadInt64LittleEndian(body[24..]);
         if (words is < 1 or > SliceSet.MaxSlices / 64 || body.Length < FixedBytes + words * 8) throw Malformed(body.Length);
+        var rest = body[(FixedBytes + (int)words * 8)..];
+        var place = body[22] == 0 ? NumbersPlace.InFrame : NumbersPlace.Read(rest);
         return new ContributionFrame
         {
             Step = BinaryPrimitives.ReadInt64LittleEndian(body),
-            Note = new ShardNote(BinaryPrimitives.ReadInt64LittleEndian(body[8..]), BinaryPrimitives.ReadInt32LittleEndian(body[20..]) != 0),
+            Note = new ShardNote(BinaryPrimitives.ReadInt64LittleEndian(body[8..]), body[20] != 0),
             Shard = BinaryPrimitives.ReadInt32LittleEndian(body[16..]),
-            Slices = SliceSet.FromWords(MemoryMarshal.Cast<byte, ulong>(body.Slice(FixedBytes, (int)words * 8))),
-            Packed = body[(FixedBytes + (int)words * 8)..],
+            Slices = MemoryMarshal.Cast<byte, ulong>(body.Slice(FixedBytes, (int)words * 8)),
+            Form = (NumberForm)body[21],
+            Place = place,
+            Numbers = place.IsInFrame ? rest : default,
         };
     }
+
+    /// <summary>Whether the numbers in the frame are so many, in the form that it says.</summary>
+    public bool Holds(int elements) => Form switch
+    {
+        NumberForm.Float32 => Numbers.Length == elements * (long)sizeof(float),
+        NumberForm.Fixed64 => Numbers.Length == elements * (long)sizeof(long),
+        _ => PackedBlocks.IsWellFormed(Numbers, elements),
+    };
 
     internal static AisleException Malformed(int bytes) =>
         new("AISLE-5131", $"A frame of {bytes} bytes does not hold what its kind says.", "Start the coordinator and all workers from one version.");
 }
 
-/// <summary>One shard of the mean gradient over all slices.</summary>
+/// <summary>One shard of the mean gradient over all slices: its numbers, or where they lie.</summary>
 internal readonly ref struct ReducedFrame
 {
     private const int FixedBytes = 24;
@@ -75,28 +121,38 @@ internal readonly ref struct ReducedFrame
 
     public ShardNote Note { get; private init; }
 
+    public NumbersPlace Place { get; private init; }
+
+    /// <summary>Empty when they lie elsewhere.</summary>
     public ReadOnlySpan<float> Gradient { get; private init; }
 
-    public static int Write(Span<byte> body, long step, int shard, ShardNote note, ReadOnlySpan<float> gradient)
+    public static int MaxHeadBytes => FixedBytes + NumbersPlace.SizeBytes;
+
+    /// <summary>Writes all but the numbers, which follow, unless <paramref name="place"/> says that they lie elsewhere.</summary>
+    /// <returns>Bytes written.</returns>
+    public static int WriteHead(Span<byte> body, long step, int shard, ShardNote note, NumbersPlace place)
     {
         BinaryPrimitives.WriteInt64LittleEndian(body, step);
         BinaryPrimitives.WriteInt64LittleEndian(body[8..], note.Loss);
         BinaryPrimitives.WriteInt32LittleEndian(body[16..], shard);
-        BinaryPrimitives.WriteInt32LittleEndian(body[20..], note.Invalid ? 1 : 0);
-        MemoryMarshal.AsBytes(gradient).CopyTo(body[FixedBytes..]);
-        return FixedBytes + gradient.Length * sizeof(float);
+        (body[20], body[21], body[22], body[23]) = (note.Invalid ? (byte)1 : (byte)0, place.IsInFrame ? (byte)0 : (byte)1, 0, 0);
+        if (place.IsInFrame) return FixedBytes;
+        place.Write(body[FixedBytes..]);
+        return FixedBytes + NumbersPlace.SizeBytes;
     }
 
     /// <exception cref="AisleException">AISLE-5131: not a reduced shard.</exception>
     public static ReducedFrame Parse(ReadOnlySpan<byte> body)
     {
-        if (body.Length < FixedBytes || body.Length % sizeof(float) != 0) throw ContributionFrame.Malformed(body.Length);
+        if (body.Length < FixedBytes || body.Length % sizeof(float) != 0 || body[21] > 1) throw ContributionFrame.Malformed(body.Length);
+        var place = body[21] == 0 ? NumbersPlace.InFrame : NumbersPlace.Read(body[FixedBytes..]);
         return new ReducedFrame
         {
             Step = BinaryPrimitives.ReadInt64LittleEndian(body),
-            Note = new ShardNote(BinaryPrimitives.ReadInt64LittleEndian(body[8..]), BinaryPrimitives.ReadInt32LittleEndian(body[20..]) != 0),
+            Note = new ShardNote(BinaryPrimitives.ReadInt64LittleEndian(body[8..]), body[20] != 0),
             Shard = BinaryPrimitives.ReadInt32LittleEndian(body[16..]),
-            Gradient = MemoryMarshal.Cast<byte, float>(body[FixedBytes..]),
+            Place = place,
+            Gradient = place.IsInFrame ? MemoryMarshal.Cast<byte, float>(body[FixedBytes..]) : default,
         };
     }
 }
@@ -117,16 +173,17 @@ internal readonly ref struct StateFrame
 
     public ReadOnlySpan<float> Values { get; private init; }
 
-    public static int MaxBodyBytes => FixedBytes + MaxElements * sizeof(float);
+    public static int MaxHeadBytes => FixedBytes;
 
-    public static int Write(Span<byte> body, long step, int offset, (double Beta1, double Beta2) powers, ReadOnlySpan<float> values)
+    /// <summary>Writes all but the values, which follow.</summary>
+    /// <returns>Bytes written.</returns>
+    public static int WriteHead(Span<byte> body, long step, int offset, (double Beta1, double Beta2) powers)
     {
         BinaryPrimitives.WriteInt64LittleEndian(body, step);
         BinaryPrimitives.WriteInt64LittleEndian(body[8..], offset);
         BinaryPrimitives.WriteDoubleLittleEndian(body[16..], powers.Beta1);
         BinaryPrimitives.WriteDoubleLittleEndian(body[24..], powers.Beta2);
-        MemoryMarshal.AsBytes(values).CopyTo(body[FixedBytes..]);
-        return FixedBytes + values.Length * sizeof(float);
+        return FixedBytes;
     }
 
     /// <exception cref="AisleException">AISLE-5131: not a piece of a state.</exception>

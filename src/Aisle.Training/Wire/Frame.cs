@@ -15,11 +15,14 @@ internal enum FrameKind
     Contribution = 4,
     Reduced = 5,
     State = 6,
+
+    /// <summary>The one frame that goes back: whether whoever dialled may say where numbers lie instead of sending them.</summary>
+    PeerReady = 7,
 }
 
 /// <summary>
-/// How everything travels: a 16-byte header (body length, kind, XXH3-64 of both and the body; little-endian) and the body. A frame is taken
-/// whole and unharmed, or its connection is closed.
+/// How everything travels: a 16-byte header (body length; kind; how much of the body is its head; XXH3-64 of these, the head and the rest; little-endian)
+/// and the body. A frame is taken whole and unharmed, or its connection is closed. Head and rest may lie apart when they are sent.
 /// </summary>
 internal static class Frame
 {
@@ -27,20 +30,37 @@ internal static class Frame
     public const int MaxBodyBytes = 1 << 20;
 
     /// <summary>Fills in the header of a frame whose body has been written after it.</summary>
-    public static void Seal(Span<byte> frame, FrameKind kind)
+    public static void Seal(Span<byte> frame, FrameKind kind) => Seal(frame, kind, headBytes: 0, frame[HeaderBytes..]);
+
+    /// <summary>Fills in the header of a frame whose body's head has been written after it and whose rest lies elsewhere.</summary>
+    public static void Seal(Span<byte> frame, FrameKind kind, ReadOnlySpan<byte> rest) => Seal(frame, kind, frame.Length - HeaderBytes, rest);
+
+    /// <summary>What the check of a whole frame must be.</summary>
+    public static ulong Check(ReadOnlySpan<byte> frame)
     {
-        var bodyBytes = frame.Length - HeaderBytes;
-        if (bodyBytes is < 0 or > MaxBodyBytes)
+        var headBytes = Math.Min(BinaryPrimitives.ReadUInt16LittleEndian(frame[6..]), frame.Length - HeaderBytes);
+        return Check(frame[..(HeaderBytes + headBytes)], frame[(HeaderBytes + headBytes)..]);
+    }
+
+    private static void Seal(Span<byte> frame, FrameKind kind, int headBytes, ReadOnlySpan<byte> rest)
+    {
+        var bodyBytes = headBytes + rest.Length;
+        if (bodyBytes > MaxBodyBytes || headBytes > ushort.MaxValue)
         {
             throw new AisleException("AISLE-5130", $"A frame of {bodyBytes} bytes cannot be sent; the most is {MaxBodyBytes}.", "Use fewer workers or slices per step.");
         }
         BinaryPrimitives.WriteInt32LittleEndian(frame, bodyBytes);
-        BinaryPrimitives.WriteInt32LittleEndian(frame[4..], (int)kind);
-        BinaryPrimitives.WriteUInt64LittleEndian(frame[8..], Check(frame));
+        BinaryPrimitives.WriteUInt16LittleEndian(frame[4..], (ushort)kind);
+        BinaryPrimitives.WriteUInt16LittleEndian(frame[6..], (ushort)headBytes);
+        BinaryPrimitives.WriteUInt64LittleEndian(frame[8..], Check(frame[..(HeaderBytes + headBytes)], rest));
     }
 
-    public static ulong Check(ReadOnlySpan<byte> frame) =>
-        XxHash3.HashToUInt64(frame[HeaderBytes..], seed: BinaryPrimitives.ReadInt64LittleEndian(frame));
+    private static ulong Check(ReadOnlySpan<byte> head, ReadOnlySpan<byte> rest)
+    {
+        var seed = BinaryPrimitives.ReadInt64LittleEndian(head);
+        if (head.Length > HeaderBytes) seed = (long)XxHash3.HashToUInt64(head[HeaderBytes..], seed);
+        return XxHash3.HashToUInt64(rest, seed);
+    }
 }
 
 /// <summary>Takes frames out of a stream one after the other. Not thread-safe.</summary>
@@ -65,7 +85,7 @@ internal sealed class FrameReader(Stream stream)
         Fill(Frame.HeaderBytes + length, mayEnd: false);
         var frame = _buffer.AsSpan(_start, Frame.HeaderBytes + length);
         if (Frame.Check(frame) != BinaryPrimitives.ReadUInt64LittleEndian(frame[8..])) throw Damaged($"{length} bytes whose check does not match");
-        kind = (FrameKind)BinaryPrimitives.ReadInt32LittleEndian(frame[4..]);
+        kind = (FrameKind)BinaryPrimitives.ReadUInt16LittleEndian(frame[4..]);
         body = frame[Frame.HeaderBytes..];
         _start += frame.Length;
         return true;

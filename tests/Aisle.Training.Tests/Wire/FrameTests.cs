@@ -76,11 +76,13 @@ public sealed class FrameTests
         {
             var body = new byte[ContributionFrame.MaxBodyBytes(values.Length)];
             var slices = SliceSet.Of([slice, slice + 1]);
-            var length = ContributionFrame.Write(body, 7, 3, new ShardNote(-5, true), slices, values);
+            var length = ContributionFrame.WriteHead(body, 7, 3, new ShardNote(-5, true), slices, NumberForm.Packed, NumbersPlace.InFrame);
+            length += PackedBlocks.Pack(values, body.AsSpan(length));
             var read = ContributionFrame.Parse(body.AsSpan(0, length));
-            Assert.Equal((7, 3, new ShardNote(-5, true), slices), (read.Step, read.Shard, read.Note, read.Slices));
+            Assert.Equal((7, 3, new ShardNote(-5, true), slices), (read.Step, read.Shard, read.Note, SliceSet.FromWords(read.Slices)));
+            Assert.True(read.Holds(values.Length));
             var sum = new long[values.Length];
-            PackedBlocks.AddTo(sum, read.Packed);
+            PackedBlocks.AddTo(sum, read.Numbers);
             Assert.Equal(values, sum);
 
             var random = new Random(seed);
