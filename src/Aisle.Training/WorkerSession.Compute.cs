@@ -13,7 +13,7 @@ namespace Aisle.Training;
 /// <summary>The computing thread: the only one that runs the model and, but for a state arriving before the first step, the only one that writes weights.</summary>
 internal sealed partial class WorkerSession
 {
-    private const int LossFractionBits = 24;
+    internal const int LossFractionBits = 24;
     private readonly BlockingCollection<Action> _work = []; // bounded by the rules: a step's units and its update
     private readonly GradientReady _round;
     private UnitInHand _inHand = null!; // the computing thread's own

@@ -4,6 +4,8 @@ using Aisle.Training;
 using Aisle.Training.Checkpoints;
 using Aisle.Training.Tests.Worker;
 
+if (args[0] == "world") return WorldProgram.Run(args[1..]);
+
 // name, coordinator, secret in hex, folder, then the recipe's parameters as name=value. Ends with 0 when the run is over, 1 with a message otherwise.
 var (name, coordinator, secret, folder) = (args[0], args[1], args[2], args[3]);
 var recipe = TrainingRecipe.FromParameters(args[4..].ToDictionary(parameter => parameter.Split('=')[0], parameter => parameter.Split('=')[1]), seed: 5);

@@ -8,7 +8,7 @@ namespace Aisle.Training.Wire;
 /// <summary>What a shard's sum says beside its numbers.</summary>
 /// <param name="Loss">Sum of the slices' losses in fixed point, so that their order cannot matter either.</param>
 /// <param name="Invalid">Some slice's gradient or loss did not fit: the step is skipped by everyone.</param>
-internal readonly record struct ShardNote(long Loss, bool Invalid)
+public readonly record struct ShardNote(long Loss, bool Invalid)
 {
     public ShardNote Plus(ShardNote other) => new(Loss + other.Loss, Invalid | other.Invalid);
 }
