@@ -29,7 +29,7 @@ internal static class ChildProcess
             {
                 "load" => Load(),
                 "fingerprint" => NumericClass.OfThisMachine().Fingerprint,
-                "exact" => $"{ExactArithmeticTests.Digest()} {ExactArithmeticTests.Digest(ModelFamily.Qwen2)} {ExactArithmeticTests.Digest(ModelFamily.Gpt2)} {(System.Runtime.Intrinsics.Vector512.IsHardwareAccelerated ? 512 : System.Runtime.Intrinsics.Vector256.IsHardwareAccelerated ? 256 : 128)}",
+                "exact" => $"{ExactArithmeticTests.Digest()} {ExactArithmeticTests.Digest(ModelFamily.Qwen2)} {ExactArithmeticTests.Digest(ModelFamily.Gpt2)} {AdaptedLanguageModelTests.Digest()} {(System.Runtime.Intrinsics.Vector512.IsHardwareAccelerated ? 512 : System.Runtime.Intrinsics.Vector256.IsHardwareAccelerated ? 256 : 128)}",
                 _ => throw new ArgumentOutOfRangeException(task),
             });
         }

@@ -22,7 +22,7 @@ internal sealed unsafe partial class ExactArithmetic
         _product.Multiply(rows, part.Outputs, part.Inputs, new Matrix(x, part.Inputs), _weights.Matrix(part.Weight, part.Inputs).Transposed, y, part.Outputs, add);
         if (_adapters is null) return;
         var rank = _adapters.Rank;
-        foreach (var adapter in _adapters.Of(part))
+        foreach (var adapter in _adapters.Layout.Of(part))
         {
             Lower(space, part, adapter, x);
             _product.Multiply(rows, adapter.Outputs, rank, new Matrix(space.Low, rank), new Matrix(_adapters.Weight(adapter.B), rank).Transposed,
@@ -45,13 +45,13 @@ internal sealed unsafe partial class ExactArithmetic
         _product.Multiply(rows, part.Inputs, part.Outputs, new Matrix(dy, part.Outputs), _weights.Matrix(part.Weight, part.Inputs), dx, part.Inputs);
         if (_adapters is null) return;
         var rank = _adapters.Rank;
-        foreach (var adapter in _adapters.Of(part))
+        foreach (var adapter in _adapters.Layout.Of(part))
         {
             var dOutput = new Matrix(dy + adapter.FirstOutput, part.Outputs);
             Lower(space, part, adapter, x);
             _product.Multiply(adapter.Outputs, rank, rows, dOutput.Transposed, new Matrix(space.Low, rank), _adapters.Gradient(adapter.B), rank);
             _product.Multiply(rows, rank, adapter.Outputs, dOutput, new Matrix(_adapters.Weight(adapter.B), rank), space.DLow, rank);
-            ExactKernels.Scale(space.DLow, (long)rows * rank, _adapters.Scale);
+            ExactKernels.Scale(space.DLow, (long)rows * rank, _adapters.Layout.Scale);
             _product.Multiply(rank, part.Inputs, rows, new Matrix(space.DLow, rank).Transposed, new Matrix(x, part.Inputs), _adapters.Gradient(adapter.A), part.Inputs);
             _product.Multiply(rows, part.Inputs, rank, new Matrix(space.DLow, rank), new Matrix(_adapters.Weight(adapter.A), part.Inputs), dx, part.Inputs, add: true);
             ready?.Invoke(adapter.A, rank * part.Inputs);
@@ -64,6 +64,6 @@ internal sealed unsafe partial class ExactArithmetic
     {
         var rank = _adapters!.Rank;
         _product.Multiply(space.Rows, rank, part.Inputs, new Matrix(x, part.Inputs), new Matrix(_adapters.Weight(adapter.A), part.Inputs).Transposed, space.Low, rank);
-        ExactKernels.Scale(space.Low, (long)space.Rows * rank, _adapters.Scale);
+        ExactKernels.Scale(space.Low, (long)space.Rows * rank, _adapters.Layout.Scale);
     }
 }

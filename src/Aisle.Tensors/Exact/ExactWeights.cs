@@ -27,7 +27,7 @@ internal sealed unsafe class ExactWeights : IDisposable
 
     /// <summary>Weights that never change, kept as bfloat16.</summary>
     /// <param name="fill">Called for each tensor, in order, to give its float32 values in memory's layout.</param>
-    public static ExactWeights Frozen(ModelLayout layout, Action<TensorSlot, Span<float>> fill)
+    public static ExactWeights Frozen(ModelLayout layout, Safetensors.TensorSource fill)
     {
         var weights = new ExactWeights(new Arena(layout.Length / 2 + 1), layout);
         try

@@ -64,25 +64,48 @@ public static class Safetensors
     public static void Write(
         Stream stream, IEnumerable<TensorSlot> slots, ReadOnlySpan<float> values, IReadOnlyDictionary<string, string>? metadata = null, ElementType elementType = ElementType.F32)
     {
-        if (elementType is not (ElementType.F32 or ElementType.BF16)) throw new ArgumentOutOfRangeException(nameof(elementType), elementType, "Weights are written as F32 or BF16.");
         var sorted = slots.OrderBy(slot => slot.Name, StringComparer.Ordinal).ToList();
+        WriteHeader(stream, sorted, metadata, elementType);
+        foreach (var slot in sorted) WriteTensor(stream, slot, values.Slice(slot.Offset, slot.Length), elementType);
+    }
+
+    /// <summary>Gives one tensor's values.</summary>
+    /// <param name="target">In memory's layout, to be filled.</param>
+    internal delegate void TensorSource(TensorSlot slot, Span<float> target);
+
+    /// <summary>As <see cref="Write(Stream, IEnumerable{TensorSlot}, ReadOnlySpan{float}, IReadOnlyDictionary{string, string}?, ElementType)"/>, one tensor in memory at a time.</summary>
+    internal static void Write(Stream stream, IEnumerable<TensorSlot> slots, TensorSource source, ElementType elementType = ElementType.F32)
+    {
+        var sorted = slots.OrderBy(slot => slot.Name, StringComparer.Ordinal).ToList();
+        WriteHeader(stream, sorted, null, elementType);
+        foreach (var slot in sorted)
+        {
+            var values = new float[slot.Length];
+            source(slot, values);
+            WriteTensor(stream, slot, values, elementType);
+        }
+    }
+
+    private static void WriteHeader(Stream stream, List<TensorSlot> sorted, IReadOnlyDictionary<string, string>? metadata, ElementType elementType)
+    {
+        if (elementType is not (ElementType.F32 or ElementType.BF16)) throw new ArgumentOutOfRangeException(nameof(elementType), elementType, "Weights are written as F32 or BF16.");
         var header = Header(sorted, metadata, elementType);
         Span<byte> length = stackalloc byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
         stream.Write(length);
         stream.Write(header);
-        foreach (var slot in sorted)
-        {
-            var tensor = values.Slice(slot.Offset, slot.Length);
-            if (slot.TransposedInFiles)
-            {
-                var turned = new float[tensor.Length];
-                Transpose(tensor, slot.Shape[0], slot.Shape[1], turned);
-                tensor = turned;
-            }
+    }
 
-            WriteLittleEndian(stream, tensor, elementType);
+    private static void WriteTensor(Stream stream, TensorSlot slot, ReadOnlySpan<float> values, ElementType elementType)
+    {
+        if (slot.TransposedInFiles)
+        {
+            var turned = new float[values.Length];
+            Transpose(values, slot.Shape[0], slot.Shape[1], turned);
+            values = turned;
         }
+
+        WriteLittleEndian(stream, values, elementType);
     }
 
     /// <summary>target[j, i] = source[i, j].</summary>

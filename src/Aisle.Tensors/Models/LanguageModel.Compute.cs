@@ -14,7 +14,7 @@ public sealed partial class LanguageModel
     /// <exception cref="AisleException">AISLE-5012: a token outside the vocabulary.</exception>
     public double ComputeGradient(ReadOnlySpan<int> tokens, int sequences, int length, GradientReady? ready = null)
     {
-        CheckTokens(tokens, sequences, length, extra: 1);
+        CheckTokens(Config, tokens, sequences, length, extra: 1);
         return _arithmetic.Gradient(tokens, sequences, length, ready);
     }
 
@@ -22,7 +22,7 @@ public sealed partial class LanguageModel
     /// <inheritdoc cref="ComputeGradient"/>
     public double ComputeLoss(ReadOnlySpan<int> tokens, int sequences, int length)
     {
-        CheckTokens(tokens, sequences, length, extra: 1);
+        CheckTokens(Config, tokens, sequences, length, extra: 1);
         return _arithmetic.Loss(tokens, sequences, length);
     }
 
@@ -32,21 +32,21 @@ public sealed partial class LanguageModel
     /// <exception cref="AisleException">AISLE-5012: a token outside the vocabulary.</exception>
     public float[] ComputeLogits(ReadOnlySpan<int> tokens)
     {
-        CheckTokens(tokens, 1, tokens.Length, extra: 0);
+        CheckTokens(Config, tokens, 1, tokens.Length, extra: 0);
         return _arithmetic.Logits(tokens);
     }
 
-    private void CheckTokens(ReadOnlySpan<int> tokens, int sequences, int length, int extra)
+    internal static void CheckTokens(LanguageModelConfig config, ReadOnlySpan<int> tokens, int sequences, int length, int extra)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(sequences, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(length, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, Config.ContextTokens);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, config.ContextTokens);
         if (tokens.Length != (long)sequences * (length + extra))
             throw new ArgumentException($"{sequences} sequences of {length} take {(long)sequences * (length + extra)} tokens (each row has {length} inputs and {extra} more); got {tokens.Length}.", nameof(tokens));
         for (var i = 0; i < tokens.Length; i++)
         {
-            if ((uint)tokens[i] >= (uint)Config.VocabularySize)
-                throw new AisleException("AISLE-5012", $"Token {tokens[i]} at position {i} is not among the {Config.VocabularySize} the model knows.",
+            if ((uint)tokens[i] >= (uint)config.VocabularySize)
+                throw new AisleException("AISLE-5012", $"Token {tokens[i]} at position {i} is not among the {config.VocabularySize} the model knows.",
                     "Use the tokenizer the model was trained with.");
         }
     }

@@ -8,14 +8,18 @@ public sealed partial class LanguageModel
 
     /// <summary>Writes config.json and model.safetensors in Hugging Face's layout; the same model gives the same bytes. Existing files are replaced.</summary>
     /// <remarks>A model that computes in bfloat16 is stored in bfloat16: half the bytes, and exactly the weights it computes with.</remarks>
-    public void Save(string folder) => Write(folder, Config, _layout.Slots, Weights, _options.Precision == WeightPrecision.BFloat16 ? ElementType.BF16 : ElementType.F32);
+    public void Save(string folder)
+    {
+        var elementType = _options.Precision == WeightPrecision.BFloat16 ? ElementType.BF16 : ElementType.F32;
+        WriteConfig(folder, Config, elementType);
+        using var file = File.Create(Path.Combine(folder, CheckpointFiles.OneFile));
+        Safetensors.Write(file, _layout.Slots, Weights, elementType: elementType);
+    }
 
-    internal static void Write(string folder, LanguageModelConfig config, IEnumerable<TensorSlot> slots, ReadOnlySpan<float> weights, ElementType elementType)
+    internal static void WriteConfig(string folder, LanguageModelConfig config, ElementType elementType)
     {
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, ConfigFile), config.ToJson(elementType), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
-        using var file = File.Create(Path.Combine(folder, CheckpointFiles.OneFile));
-        Safetensors.Write(file, slots, weights, elementType: elementType);
     }
 
     /// <summary>Reads what <see cref="Save"/> or Hugging Face's tools wrote: LLaMA, Qwen2 or GPT-2, in one file or several, of float32, bfloat16 or float16.</summary>
@@ -57,36 +61,70 @@ public sealed partial class LanguageModel
     /// <summary>Fills <paramref name="weights"/> from a folder's files, which must hold exactly the layout's tensors; buffers that can be computed are passed over.</summary>
     internal static void ReadWeights(string folder, ModelLayout layout, Span<float> weights)
     {
-        using var files = CheckpointFiles.Open(folder);
-        var names = NamesInFiles(files, layout);
-        foreach (var slot in layout.Slots)
+        using var checkpoint = OpenChecked(folder, layout);
+        foreach (var slot in layout.Slots) checkpoint.Read(slot, weights.Slice(slot.Offset, slot.Length));
+    }
+
+    /// <summary>As bfloat16, in half the memory: each tensor is rounded as it is read.</summary>
+    internal static ExactWeights ReadFrozenBFloat16(string folder, ModelLayout layout)
+    {
+        using var checkpoint = OpenChecked(folder, layout);
+        return ExactWeights.Frozen(layout, checkpoint.Read);
+    }
+
+    /// <summary>Open files that hold exactly a layout's tensors, each of its shape.</summary>
+    internal sealed class Checkpoint(CheckpointFiles files, Dictionary<string, string> names) : IDisposable
+    {
+        /// <param name="target">Gets the tensor in memory's layout.</param>
+        public void Read(TensorSlot slot, Span<float> target)
         {
             var name = names[slot.Name];
-            CheckShape(files.Place(name), slot);
-            var target = weights.Slice(slot.Offset, slot.Length);
-            if (slot.TransposedInFiles)
-            {
-                var turned = new float[slot.Length];
-                files.Read(name, turned);
-                Safetensors.Transpose(turned, slot.Shape[1], slot.Shape[0], target);
-            }
-            else
+            if (!slot.TransposedInFiles)
             {
                 files.Read(name, target);
+                return;
             }
+
+            var turned = new float[slot.Length];
+            files.Read(name, turned);
+            Safetensors.Transpose(turned, slot.Shape[1], slot.Shape[0], target);
         }
 
-        // A tied head may be written out once more; were it another table, the files would mean two models.
-        if (layout.Head.Weight != layout.Embedding || !files.Names.Contains(HeadName)) return;
-        var embedding = layout.Slots[0];
-        CheckShape(files.Place(HeadName), embedding);
-        var head = new float[embedding.Length];
-        files.Read(HeadName, head);
-        if (!weights.Slice(embedding.Offset, embedding.Length).SequenceEqual(head))
-            throw new AisleException("AISLE-5021", $"{HeadName} differs from {embedding.Name}, and {ConfigFile} says that they are one table.", "Set tie_word_embeddings to false, or use the two files of one model.");
+        public void Dispose() => files.Dispose();
+    }
+
+    internal static Checkpoint OpenChecked(string folder, ModelLayout layout)
+    {
+        var files = CheckpointFiles.Open(folder);
+        try
+        {
+            return new Checkpoint(files, CheckTensors(files, layout));
+        }
+        catch
+        {
+            files.Dispose();
+            throw;
+        }
     }
 
     private const string HeadName = "lm_head.weight";
+
+    // Everything that can be known before a tensor is read. Returns each slot's name in the files.
+    private static Dictionary<string, string> CheckTensors(CheckpointFiles files, ModelLayout layout)
+    {
+        var names = NamesInFiles(files, layout);
+        foreach (var slot in layout.Slots) CheckShape(files.Place(names[slot.Name]), slot);
+        // A tied head may be written out once more; were it another table, the files would mean two models.
+        if (layout.Head.Weight != layout.Embedding || !files.Names.Contains(HeadName)) return names;
+        var embedding = layout.Slots[0];
+        CheckShape(files.Place(HeadName), embedding);
+        float[] table = new float[embedding.Length], head = new float[embedding.Length];
+        files.Read(names[embedding.Name], table);
+        files.Read(HeadName, head);
+        if (!table.AsSpan().SequenceEqual(head))
+            throw new AisleException("AISLE-5021", $"{HeadName} differs from {embedding.Name}, and {ConfigFile} says that they are one table.", "Set tie_word_embeddings to false, or use the two files of one model.");
+        return names;
+    }
 
     // Slot name to the name in the files: GPT-2's first checkpoints leave out the leading "transformer.".
     private static Dictionary<string, string> NamesInFiles(CheckpointFiles files, ModelLayout layout)
