@@ -63,7 +63,7 @@ internal static class ExactnessBenchmark
             }
             if (isExact) FixedPoint.Mean(_exact, _gradient, recipe.SumFractionBits, model.TokensPerStep);
             else Scale(_floats, _gradient, 1f / model.TokensPerStep);
-            _optimizer.Update(model.Weights, _mean, _variance, _gradient, model.Runs, recipe.Schedule.At(step), GradientNorm.ClipFactor(_gradient, recipe.ClipNorm));
+            _optimizer.Update(model.Weights, _mean, _variance, _gradient, model.Runs, recipe.Schedule.At(step), GradientNorm.ClipFactor(GradientNorm.Of(_gradient), recipe.ClipNorm));
             return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
         }
 
