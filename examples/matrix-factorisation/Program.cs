@@ -9,8 +9,7 @@ var recipe = TrainingRecipe.FromParameters(new Dictionary<string, string>
 {
     ["steps"] = small ? "40" : "600",
     ["slices"] = "16",
-    ["sequencesPerSlice"] = "64",
-    ["contextTokens"] = "1",
+    ["samplesPerSlice"] = "64",
     ["checkpointEvery"] = small ? "10" : "100",
     ["optimizer.learningRate"] = "0.02",
     ["optimizer.weightDecay"] = "0.02",

@@ -20,11 +20,14 @@ public interface ITrainable : IDisposable
     /// <summary>Gradient of the last computed slice: the sum over its tokens, not scaled by anything.</summary>
     Span<float> Gradients { get; }
 
-    /// <summary>Which parameters decay. Covers 0…<see cref="ParameterCount"/> in order, without gaps.</summary>
+    /// <summary>What a step does with which parameters. Covers 0…<see cref="ParameterCount"/> in order, without gaps.</summary>
     IReadOnlyList<ParameterRun> Runs { get; }
 
-    /// <summary>Tokens in one step: known in advance, because the gradient is divided by it once, after the fold.</summary>
-    long TokensPerStep { get; }
+    /// <summary>
+    /// Tokens in a step, at least 1: a pure function of the step and the data, known in advance because the gradient is divided by it once, after the fold.
+    /// A token is what the loss is averaged over: a predicted one of a language model, a sample elsewhere. May be called on any thread, at any time.
+    /// </summary>
+    long TokensIn(long step);
 
     /// <summary>What decides the bits of a gradient on this machine, for people: shown when two workers' canaries differ.</summary>
     string NumericClass => $"dotnet-{Environment.Version.Major}-{System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture}";

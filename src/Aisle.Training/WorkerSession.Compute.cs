@@ -17,9 +17,7 @@ internal sealed partial class WorkerSession
     private readonly BlockingCollection<Action> _work = []; // bounded by the rules: a step's units and its update
     private readonly GradientReady _round;
     private UnitInHand _inHand = null!; // the computing thread's own
-    private AdamW _optimizer = null!;
-    private float[] _mean = [];
-    private float[] _variance = [];
+    private ModelState _learned = null!;
     private long _life; // grows with every Begin: what was asked in an earlier one is void
     private long _abandon = -1; // the step that needs no more computing
     private long _state;
@@ -36,10 +34,8 @@ internal sealed partial class WorkerSession
     {
         using var model = _model = _options.Model(_recipe);
         _grid = new ShardGrid(model.ParameterCount);
-        _optimizer = new AdamW(_recipe.Optimizer);
-        _mean = GC.AllocateArray<float>(model.ParameterCount, pinned: true);
-        _variance = GC.AllocateArray<float>(model.ParameterCount, pinned: true);
-        _statePool = new BufferPool<float>(checked(3 * model.ParameterCount));
+        _learned = new ModelState(model, _recipe);
+        _statePool = new BufferPool<float>(_learned.Elements);
         model.Initialize(_recipe.Seed);
         _canary = Canary();
         _clock = new StepClock(_options.Time);
@@ -84,10 +80,7 @@ internal sealed partial class WorkerSession
 
     private void StartFromSeed()
     {
-        _model.Initialize(_recipe.Seed);
-        Array.Clear(_mean);
-        Array.Clear(_variance);
-        (_optimizer.Beta1Power, _optimizer.Beta2Power) = (1, 1);
+        _learned.StartFromSeed();
         BecomeState(0);
         RestartClock();
     }
@@ -141,14 +134,10 @@ internal sealed partial class WorkerSession
         if (Volatile.Read(ref _life) != life) return;
         _clock.Applying();
         var gradient = _exchange.Reduced(step, out var note);
-        (_gradientNorm, _learningRate) = (note.Invalid ? double.NaN : GradientNorm.Of(gradient), _recipe.Schedule.At(step));
-        if (!note.Invalid)
-        {
-            var clip = GradientNorm.ClipFactor(_gradientNorm, _recipe.ClipNorm);
-            _optimizer.Update(_model.Weights, _mean, _variance, gradient, _model.Runs, _learningRate, clip);
-        }
+        (_gradientNorm, _learningRate) = (note.Invalid ? double.NaN : GradientNorm.Of(gradient, _model.Runs), _recipe.Schedule.At(step));
+        if (!note.Invalid) _learned.Update(gradient, _gradientNorm, _learningRate);
         _skipped = note.Invalid;
-        _lossPerToken = note.Loss * FixedPoint.PowerOfTwo(-LossFractionBits) / _model.TokensPerStep;
+        _lossPerToken = note.Loss * FixedPoint.PowerOfTwo(-LossFractionBits) / _model.TokensIn(step);
         BecomeState(step + 1);
         _times = _clock.Applied();
         _exchange.Applied(step);

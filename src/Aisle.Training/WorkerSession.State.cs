@@ -1,6 +1,7 @@
 using Aisle.Artifacts;
 using Aisle.Training.Checkpoints;
 using Aisle.Training.Exchange;
+using Aisle.Training.Numerics;
 using Aisle.Training.Protocol;
 using Aisle.Training.Wire;
 
@@ -22,21 +23,14 @@ internal sealed partial class WorkerSession
     {
         var since = _options.Time.GetTimestamp();
         var copy = _statePool.Rent();
-        var length = _model.ParameterCount;
-        _model.Weights.CopyTo(copy.Span);
-        _mean.CopyTo(copy.Span[length..]);
-        _variance.CopyTo(copy.Span[(2 * length)..]);
+        _learned.CopyTo(copy.Span);
         _clock.Saved(since);
-        return new TrainingState(_state, copy, (_optimizer.Beta1Power, _optimizer.Beta2Power));
+        return new TrainingState(_state, copy, _learned.Powers);
     }
 
-    private void Adopt(long step, ReadOnlySpan<float> values, (double Beta1, double Beta2) powers)
+    private void Adopt(long step, ReadOnlySpan<float> values, OptimizerPowers powers)
     {
-        var length = _model.ParameterCount;
-        values[..length].CopyTo(_model.Weights);
-        values.Slice(length, length).CopyTo(_mean);
-        values.Slice(2 * length, length).CopyTo(_variance);
-        (_optimizer.Beta1Power, _optimizer.Beta2Power) = powers;
+        _learned.Adopt(values, powers);
         BecomeState(step);
         RestartClock();
     }
@@ -47,7 +41,7 @@ internal sealed partial class WorkerSession
         lock (_stateGate)
         {
             if (_arriving is not { } arriving) return;
-            var length = 3 * _model.ParameterCount;
+            var length = _learned.Elements;
             if (piece.Offset == 0)
             {
                 arriving.Values ??= new float[length];

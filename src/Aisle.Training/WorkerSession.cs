@@ -74,7 +74,7 @@ internal sealed partial class WorkerSession : IExchangeOwner, IDisposable
     {
         _exchange = new ShardExchange(
             new ExchangeOptions(
-                _grid, _recipe.Slices, _recipe.SumFractionBits, _model.TokensPerStep, _options.Listen.Address, _options.Listen.Port, _options.Secret.ToArray(),
+                _grid, _recipe.Slices, _recipe.SumFractionBits, step => _model.TokensIn(step), _options.Listen.Address, _options.Listen.Port, _options.Secret.ToArray(),
                 _options.Transport, _options.Time),
             this);
         _inHand = new UnitInHand(_exchange, _grid, _recipe.SumFractionBits);
@@ -83,7 +83,7 @@ internal sealed partial class WorkerSession : IExchangeOwner, IDisposable
         _coordinator.SendWithin(s_coordinatorSilentFor);
         if (_ending.IsCancellationRequested) return;
         Tell(new ControlMessage.Introduce(
-            _options.Name, _exchange.EndPoint.Port, new RunShape(_recipe.Digest, _recipe.Slices, _grid.Count, _recipe.Steps, _recipe.CheckpointEvery), _model.TokensPerStep, _canary, _options.NumericClass ?? _model.NumericClass));
+            _options.Name, _exchange.EndPoint.Port, new RunShape(_recipe.Digest, _recipe.Slices, _grid.Count, _recipe.Steps, _recipe.CheckpointEvery), _model.TokensIn(0), _canary, _options.NumericClass ?? _model.NumericClass));
         Start("coordinator", Listen);
         Start("heartbeat", Beat);
 

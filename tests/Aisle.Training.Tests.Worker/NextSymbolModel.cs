@@ -1,5 +1,6 @@
 using Aisle.Tensors;
 using Aisle.Training.Data;
+using Aisle.Training.LanguageModels;
 using Aisle.Training.Numerics;
 
 namespace Aisle.Training.Tests.Worker;
@@ -35,9 +36,9 @@ public sealed class NextSymbolModel(TrainingRecipe recipe) : ITrainable
     public Span<float> Gradients => _gradients;
 
     public IReadOnlyList<ParameterRun> Runs { get; } =
-        [new(EmbeddingAt, BiasAt, Decay: true), new(BiasAt, Hidden, Decay: false), new(OutAt, Hidden * Symbols, Decay: true)];
+        [new(EmbeddingAt, BiasAt, ParameterKind.Decayed), new(BiasAt, Hidden, ParameterKind.Undecayed), new(OutAt, Hidden * Symbols, ParameterKind.Decayed)];
 
-    public long TokensPerStep => (long)recipe.Slices * recipe.SequencesPerSlice * recipe.ContextTokens;
+    public long TokensIn(long step) => recipe.TokensPerStep;
 
     public void Initialize(ulong seed)
     {

@@ -43,9 +43,9 @@ internal static class ExactnessBenchmark
         private readonly long[] _exact = new long[model.ParameterCount];
         private readonly float[] _floats = new float[model.ParameterCount];
         private readonly float[] _gradient = new float[model.ParameterCount];
-        private readonly float[] _mean = new float[model.ParameterCount];
-        private readonly float[] _variance = new float[model.ParameterCount];
-        private readonly AdamW _optimizer = new(recipe.Optimizer);
+        private readonly float[] _state = new float[recipe.Optimizer.Create().Slots.Count * model.ParameterCount];
+        private readonly IOptimizer _optimizer = recipe.Optimizer.Create();
+        private OptimizerPowers _powers = OptimizerPowers.Initial;
 
         /// <returns>Milliseconds.</returns>
         public double Step(long step, bool isExact)
@@ -61,9 +61,11 @@ internal static class ExactnessBenchmark
                     else Add(gradient, _floats.AsSpan(offset, length), isFirst);
                 });
             }
-            if (isExact) FixedPoint.Mean(_exact, _gradient, recipe.SumFractionBits, model.TokensPerStep);
-            else Scale(_floats, _gradient, 1f / model.TokensPerStep);
-            _optimizer.Update(model.Weights, _mean, _variance, _gradient, model.Runs, recipe.Schedule.At(step), GradientNorm.ClipFactor(GradientNorm.Of(_gradient), recipe.ClipNorm));
+            if (isExact) FixedPoint.Mean(_exact, _gradient, recipe.SumFractionBits, model.TokensIn(step));
+            else Scale(_floats, _gradient, 1f / model.TokensIn(step));
+            _powers = _optimizer.Next(_powers);
+            var clip = GradientNorm.ClipFactor(GradientNorm.Of(_gradient, model.Runs), recipe.ClipNorm);
+            _optimizer.Update(new ParameterRange(0, model.Weights, _gradient, _state, model.ParameterCount), model.Runs, new UpdateStep(recipe.Schedule.At(step), clip, _powers));
             return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
         }
 

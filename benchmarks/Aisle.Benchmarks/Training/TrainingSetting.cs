@@ -38,7 +38,7 @@ internal sealed class TrainingSetting : IDisposable
 
     public int ParameterCount { get; }
 
-    public int TokensPerStep => Recipe.Slices * Recipe.SequencesPerSlice * Recipe.ContextTokens;
+    public int TokensPerStep => (int)Recipe.TokensPerStep;
 
     public static TrainingRecipe RecipeOf(IEnumerable<string> parameters) =>
         TrainingRecipe.FromParameters(parameters.Select(parameter => parameter.Split('=')).ToDictionary(pair => pair[0], pair => pair[1]), Seed);

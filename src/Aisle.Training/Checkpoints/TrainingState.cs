@@ -7,12 +7,12 @@ using Aisle.Training.Numerics;
 
 namespace Aisle.Training.Checkpoints;
 
-/// <summary>A copy of everything a run carries from step to step: weights, the optimiser's two means, its two powers, and the step's number.</summary>
-/// <param name="Values">Weights, then means, then variances; each as long as the model.</param>
-internal sealed record TrainingState(long Step, SharedBuffer<float> Values, (double Beta1, double Beta2) Powers);
+/// <summary>A copy of everything a run carries from step to step: weights, the optimiser's arenas and powers, and the step's number.</summary>
+/// <param name="Values">Weights, then the optimiser's slots in its order; each as long as the model.</param>
+internal sealed record TrainingState(long Step, SharedBuffer<float> Values, OptimizerPowers Powers);
 
 /// <summary>
-/// A state as a folder: <c>state.safetensors</c> with the tensors weights, mean and variance, and <c>training.json</c> with the rest, numbers whose
+/// A state as a folder: <c>state.safetensors</c> with the weights and a tensor for each of the optimiser's slots, and <c>training.json</c> with the rest, numbers whose
 /// bits matter in hex. The same state gives the same bytes, whoever writes it.
 /// </summary>
 internal static class CheckpointFolder
@@ -24,7 +24,7 @@ internal static class CheckpointFolder
     {
         using (var file = File.Create(Path.Combine(folder, StateFile)))
         {
-            Safetensors.Write(file, Slots(state.Values.Length / 3), state.Values.Span);
+            Safetensors.Write(file, Tensors(recipe, state.Values.Length), state.Values.Span);
         }
         using var facts = File.Create(Path.Combine(folder, FactsFile));
         using var json = new Utf8JsonWriter(facts, new JsonWriterOptions { Indented = true, NewLine = "\n" });
@@ -42,11 +42,11 @@ internal static class CheckpointFolder
 
     /// <summary>Reads a state into <paramref name="values"/> and checks that it belongs to this run.</summary>
     /// <exception cref="AisleException">AISLE-5112: not a checkpoint. AISLE-5113: of another recipe or numeric class.</exception>
-    public static (long Step, (double Beta1, double Beta2) Powers) Read(string folder, Span<float> values, TrainingRecipe recipe, Digest canary)
+    public static (long Step, OptimizerPowers Powers) Read(string folder, Span<float> values, TrainingRecipe recipe, Digest canary)
     {
         var (step, powers) = ReadFacts(Path.Combine(folder, FactsFile), recipe, canary);
         var tensors = Safetensors.Read(Path.Combine(folder, StateFile));
-        foreach (var slot in Slots(values.Length / 3))
+        foreach (var slot in Tensors(recipe, values.Length))
         {
             if (!tensors.TryGetValue(slot.Name, out var tensor)) throw Malformed($"tensor {slot.Name} is missing");
             tensor.CopyTo(values.Slice(slot.Offset, slot.Length));
@@ -54,7 +54,7 @@ internal static class CheckpointFolder
         return (step, powers);
     }
 
-    private static (long, (double, double)) ReadFacts(string path, TrainingRecipe recipe, Digest canary)
+    private static (long, OptimizerPowers) ReadFacts(string path, TrainingRecipe recipe, Digest canary)
     {
         try
         {
@@ -72,7 +72,7 @@ internal static class CheckpointFolder
                     "AISLE-5113", $"The checkpoint was made in another numeric class: its canary gradient is {theirs.Short}, this machine's is {canary.Short}.",
                     "Resume on machines of the class it was made in, or start anew; `aisle doctor` prints this machine's class.");
             }
-            return (facts.GetProperty("step").GetInt64(), (Number(facts, "beta1Power"), Number(facts, "beta2Power")));
+            return (facts.GetProperty("step").GetInt64(), new OptimizerPowers(Number(facts, "beta1Power"), Number(facts, "beta2Power")));
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or OverflowException or IOException or ArgumentException)
         {
@@ -85,8 +85,12 @@ internal static class CheckpointFolder
     private static double Number(JsonElement facts, string name) =>
         BitConverter.UInt64BitsToDouble(ulong.Parse(facts.GetProperty(name).GetString()!, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture));
 
-    private static TensorSlot[] Slots(int elements) =>
-        [new("weights", [elements], 0, false), new("mean", [elements], elements, false), new("variance", [elements], 2 * elements, false)];
+    private static TensorSlot[] Tensors(TrainingRecipe recipe, int elements)
+    {
+        string[] names = ["weights", .. recipe.Optimizer.Create().Slots];
+        var length = elements / names.Length;
+        return [.. names.Select((name, i) => new TensorSlot(name, [length], i * length, false))];
+    }
 
     private static AisleException Malformed(string what) => new("AISLE-5112", $"This is not a checkpoint: {what}.", "Resume from another checkpoint.");
 }

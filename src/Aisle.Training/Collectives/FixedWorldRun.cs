@@ -15,9 +15,7 @@ internal sealed class FixedWorldRun
     private readonly ITrainable _model;
     private readonly IGradientSum _sum;
     private readonly SliceSum _slices;
-    private readonly AdamW _optimizer;
-    private readonly float[] _mean;
-    private readonly float[] _variance;
+    private readonly ModelState _learned;
     private readonly BufferPool<float> _statePool;
     private readonly Digest _canary;
     private readonly List<(long, Digest)> _checkpoints = [];
@@ -29,10 +27,8 @@ internal sealed class FixedWorldRun
     {
         (_options, _recipe, _model, _sum, _start) = (options, options.Recipe, model, sum, options.Time.GetTimestamp());
         _slices = new SliceSum(model, _recipe);
-        _optimizer = new AdamW(_recipe.Optimizer);
-        _mean = GC.AllocateArray<float>(model.ParameterCount, pinned: true);
-        _variance = GC.AllocateArray<float>(model.ParameterCount, pinned: true);
-        _statePool = new BufferPool<float>(checked(3 * model.ParameterCount));
+        _learned = new ModelState(model, _recipe);
+        _statePool = new BufferPool<float>(_learned.Elements);
         Directory.CreateDirectory(options.ScratchFolder);
         model.Initialize(_recipe.Seed);
         _canary = Canary();
@@ -42,7 +38,7 @@ internal sealed class FixedWorldRun
     {
         new Agreement(_sum).OnStart(_recipe, _canary, _options.ResumeFrom);
         if (_options.ResumeFrom is { } checkpoint) Load(checkpoint.Digest, checkpoint.Step);
-        else _model.Initialize(_recipe.Seed);
+        else _learned.StartFromSeed();
         var firstSlice = (int)((long)_recipe.Slices * _sum.Rank / _sum.Ranks);
         var endSlice = (int)((long)_recipe.Slices * (_sum.Rank + 1) / _sum.Ranks);
         while (_step < _recipe.Steps)
@@ -50,11 +46,11 @@ internal sealed class FixedWorldRun
             cancellationToken.ThrowIfCancellationRequested();
             var began = _options.Time.GetTimestamp();
             var note = _slices.Compute(_step, firstSlice, endSlice, _sum.Sums);
-            var gradient = _sum.Reduce(note, _model.TokensPerStep, out var all);
-            var norm = all.Invalid ? double.NaN : GradientNorm.Of(gradient);
+            var gradient = _sum.Reduce(note, _model.TokensIn(_step), out var all);
+            var norm = all.Invalid ? double.NaN : GradientNorm.Of(gradient, _model.Runs);
             var learningRate = _recipe.Schedule.At(_step);
-            if (!all.Invalid) Update(gradient, norm, learningRate);
-            _lossPerToken = all.Loss * FixedPoint.PowerOfTwo(-WorkerSession.LossFractionBits) / _model.TokensPerStep;
+            if (!all.Invalid) _learned.Update(gradient, norm, learningRate);
+            _lossPerToken = all.Loss * FixedPoint.PowerOfTwo(-WorkerSession.LossFractionBits) / _model.TokensIn(_step);
             _step++;
             Tell(began, all.Invalid, norm, learningRate);
             if (_recipe.CheckpointEvery > 0 && _step % _recipe.CheckpointEvery == 0) SaveCheckpoint();
@@ -75,17 +71,11 @@ internal sealed class FixedWorldRun
         return Digest.Of($"{gradient} {BitConverter.DoubleToUInt64Bits(loss.Sum):x16} {loss.Tokens}");
     }
 
-    private void Update(ReadOnlySpan<float> gradient, double norm, double learningRate)
-    {
-        var clip = GradientNorm.ClipFactor(norm, _recipe.ClipNorm);
-        _optimizer.Update(_model.Weights, _mean, _variance, gradient, _model.Runs, learningRate, clip);
-    }
-
     private void Tell(long began, bool skipped, double norm, double learningRate)
     {
         if (_options.Event is null) return;
         var seconds = _options.Time.GetElapsedTime(began).TotalSeconds;
-        _options.Event(new StepCommitted(Now, _step, _lossPerToken, seconds > 0 ? _model.TokensPerStep / seconds : 0, _sum.Ranks, WeightsHash, skipped, norm, learningRate));
+        _options.Event(new StepCommitted(Now, _step, _lossPerToken, seconds > 0 ? _model.TokensIn(_step - 1) / seconds : 0, _sum.Ranks, WeightsHash, skipped, norm, learningRate));
     }
 
     private void SaveCheckpoint()
@@ -93,11 +83,8 @@ internal sealed class FixedWorldRun
         var digest = Save("checkpoint", folder =>
         {
             var copy = _statePool.Rent();
-            var length = _model.ParameterCount;
-            _model.Weights.CopyTo(copy.Span);
-            _mean.CopyTo(copy.Span[length..]);
-            _variance.CopyTo(copy.Span[(2 * length)..]);
-            CheckpointFolder.Write(folder, new TrainingState(_step, copy, (_optimizer.Beta1Power, _optimizer.Beta2Power)), _recipe, _canary);
+            _learned.CopyTo(copy.Span);
+            CheckpointFolder.Write(folder, new TrainingState(_step, copy, _learned.Powers), _recipe, _canary);
             copy.Release();
         });
         _checkpoints.Add((_step, digest));
@@ -113,11 +100,7 @@ internal sealed class FixedWorldRun
             var copy = _statePool.Rent();
             var (stored, powers) = CheckpointFolder.Read(folder, copy.Span, _recipe, _canary);
             if (stored != step) throw new AisleException("AISLE-5112", $"Checkpoint {digest.Short} is of step {stored}, not {step}.", "Resume from the step that the checkpoint was announced with.");
-            var length = _model.ParameterCount;
-            copy.Span[..length].CopyTo(_model.Weights);
-            copy.Span.Slice(length, length).CopyTo(_mean);
-            copy.Span.Slice(2 * length, length).CopyTo(_variance);
-            (_optimizer.Beta1Power, _optimizer.Beta2Power) = powers;
+            _learned.Adopt(copy.Span, powers);
             _step = step;
             copy.Release();
         });

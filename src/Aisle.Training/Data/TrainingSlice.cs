@@ -15,7 +15,7 @@ public sealed class SliceOrder(TrainingRecipe recipe, long samples)
 
     public TrainingSlice At(long step, int slice)
     {
-        var count = recipe.SequencesPerSlice;
+        var count = recipe.SamplesPerSlice;
         var first = (step * recipe.Slices + slice) * count;
         var numbers = ImmutableArray.CreateBuilder<long>(count);
         for (var i = 0; i < count; i++) numbers.Add(_order.SampleAt(first + i));

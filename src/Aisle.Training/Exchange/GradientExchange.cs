@@ -33,7 +33,7 @@ public sealed class GradientExchange : IDisposable
         _grid = ShardGrid.For(elements, ranks);
         _owner = new Owner();
         _exchange = new ShardExchange(
-            new ExchangeOptions(_grid, ranks, fractionBits, 1, address ?? IPAddress.Loopback, port, secret.ToArray(), transport, TimeProvider.System), _owner);
+            new ExchangeOptions(_grid, ranks, fractionBits, _ => 1, address ?? IPAddress.Loopback, port, secret.ToArray(), transport, TimeProvider.System), _owner);
         _values = _exchange.RentValues();
         _values.Span.Clear();
     }

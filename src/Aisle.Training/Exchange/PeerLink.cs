@@ -7,7 +7,7 @@ using Aisle.Training.Wire;
 namespace Aisle.Training.Exchange;
 
 /// <summary>Something to send whose bytes are made when its turn comes. Holds its buffer until <see cref="Done"/>, sent or not.</summary>
-internal readonly record struct Parcel(ParcelKind Kind, long Step, int Shard, ShardNote Note, SliceSet? Slices, SharedBuffer Buffer, NumberForm Form, (double, double) Powers = default)
+internal readonly record struct Parcel(ParcelKind Kind, long Step, int Shard, ShardNote Note, SliceSet? Slices, SharedBuffer Buffer, NumberForm Form, OptimizerPowers Powers = default)
 {
     public void Done() => Buffer.Release();
 }

@@ -159,7 +159,7 @@ internal sealed partial class ShardExchange
         if (last is { } frame) addends[count++] = frame;
         if (isSound)
         {
-            fits = ShardFold.Reduce(addends[..count], step.Reduced!.Span.Slice(_grid.Offset(index), _grid.Length(index)), _options.FractionBits, _options.Divisor);
+            fits = ShardFold.Reduce(addends[..count], step.Reduced!.Span.Slice(_grid.Offset(index), _grid.Length(index)), _options.FractionBits, _options.Divisor(step.Step));
             foreach (var source in shard.Sources) isSound &= source.IsStill;
         }
         using (Enter())

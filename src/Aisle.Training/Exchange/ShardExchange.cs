@@ -6,9 +6,9 @@ using Aisle.Training.Wire;
 namespace Aisle.Training.Exchange;
 
 /// <summary>What an exchange needs to know.</summary>
-/// <param name="Divisor">What the full sum is divided by, once: tokens in a step.</param>
+/// <param name="Divisor">Step → what its full sum is divided by, once: its tokens. Called on any thread.</param>
 internal sealed record ExchangeOptions(
-    ShardGrid Grid, int Slices, int FractionBits, double Divisor, IPAddress Address, int Port, byte[] Secret, ExchangeTransport Transport, TimeProvider Time);
+    ShardGrid Grid, int Slices, int FractionBits, Func<long, double> Divisor, IPAddress Address, int Port, byte[] Secret, ExchangeTransport Transport, TimeProvider Time);
 
 /// <summary>
 /// Sums gradients among members: carries out what <see cref="WorkerProtocol"/> asks of sums, shards and links, and hands the rest
@@ -167,7 +167,7 @@ internal sealed partial class ShardExchange : IDisposable
     }
 
     /// <summary>Queues a whole state for a learner; takes over one hold on <paramref name="values"/>.</summary>
-    public void SendState(MemberId to, long step, SharedBuffer<float> values, (double, double) powers)
+    public void SendState(MemberId to, long step, SharedBuffer<float> values, OptimizerPowers powers)
     {
         using var stay = Enter();
         SendTo(to, new Parcel(ParcelKind.State, step, 0, default, null, values, NumberForm.Float32, powers));

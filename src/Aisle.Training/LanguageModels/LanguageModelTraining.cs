@@ -30,7 +30,7 @@ public sealed class LanguageModelTraining : ITrainable
         _tokens = new TokenFile(Path.Combine(tokensFolder, "train.u16"), description.TrainTokens);
         _model = new LanguageModel(ConfigOf(recipe, description));
         _slice = new int[recipe.SequencesPerSlice * (recipe.ContextTokens + 1)];
-        Runs = [.. _model.Slots.Select(slot => new ParameterRun(slot.Offset, slot.Length, slot.Decays))];
+        Runs = [.. _model.Slots.Select(slot => new ParameterRun(slot.Offset, slot.Length, slot.Decays ? ParameterKind.Decayed : ParameterKind.Undecayed))];
     }
 
     public int ParameterCount => _model.ParameterCount;
@@ -41,12 +41,13 @@ public sealed class LanguageModelTraining : ITrainable
 
     public IReadOnlyList<ParameterRun> Runs { get; }
 
-    public long TokensPerStep => (long)_recipe.Slices * _recipe.SequencesPerSlice * _recipe.ContextTokens;
+    public long TokensIn(long step) => _recipe.TokensPerStep;
 
     /// <summary>The model that a recipe describes, for the vocabulary its tokens were made with.</summary>
     /// <exception cref="AisleException">The shape is impossible; the message names every fault.</exception>
     public static LanguageModelConfig ConfigOf(TrainingRecipe recipe, TokensDescription tokens)
     {
+        recipe.RefuseOtherModelKeys("layers", "width", "heads", "feedForward");
         var config = new LanguageModelConfig
         {
             VocabularySize = tokens.VocabularySize,

@@ -8,13 +8,23 @@ public static class GradientNorm
 {
     private const int ChunkElements = 65536;
 
-    /// <summary>√Σg², in double: eight lanes within a chunk, lanes folded pairwise, chunks added first to last.</summary>
-    public static double Of(ReadOnlySpan<float> gradient)
+    /// <summary>√Σg² over the parameters that learn, in double: eight lanes within a chunk, lanes folded pairwise, chunks added first to last.</summary>
+    /// <param name="runs">Of the whole model. Where parameters that do not learn cut a chunk, each piece is folded and added by itself.</param>
+    public static double Of(ReadOnlySpan<float> gradient, IReadOnlyList<ParameterRun> runs)
     {
         var total = 0.0;
-        for (var start = 0; start < gradient.Length; start += ChunkElements)
+        for (var i = 0; i < runs.Count; i++)
         {
-            total += SumOfSquares(gradient.Slice(start, Math.Min(ChunkElements, gradient.Length - start)));
+            if (!runs[i].Learns) continue;
+            var start = runs[i].Offset;
+            while (i + 1 < runs.Count && runs[i + 1].Learns) i++; // what learns side by side is one piece
+            var end = runs[i].End;
+            while (start < end)
+            {
+                var stop = Math.Min(end, (start / ChunkElements + 1) * ChunkElements);
+                total += SumOfSquares(gradient[start..stop]);
+                start = stop;
+            }
         }
         return Math.Sqrt(total);
     }

@@ -23,9 +23,9 @@ public abstract class ManagedTraining(TrainingRecipe recipe, long samples) : ITr
 
     public Span<float> Gradients => Laid()._gradients;
 
-    public IReadOnlyList<ParameterRun> Runs => field ??= [.. _parameters.Select(parameter => new ParameterRun(parameter.Slot.Offset, parameter.Slot.Length, parameter.Slot.Decays))];
+    public IReadOnlyList<ParameterRun> Runs => field ??= [.. _parameters.Select(parameter => new ParameterRun(parameter.Slot.Offset, parameter.Slot.Length, parameter.Slot.Decays ? ParameterKind.Decayed : ParameterKind.Undecayed))];
 
-    public long TokensPerStep => (long)recipe.Slices * recipe.SequencesPerSlice * recipe.ContextTokens;
+    public long TokensIn(long step) => recipe.TokensPerStep;
 
     public void Initialize(ulong seed)
     {

@@ -198,7 +198,7 @@ internal sealed unsafe class TorchParameters : IDisposable
 
         public Parameter Parameter => parameter;
 
-        public ParameterRun Run => new(slot.Offset, slot.Length, slot.Decays);
+        public ParameterRun Run => new(slot.Offset, slot.Length, !parameter.requires_grad ? ParameterKind.Frozen : slot.Decays ? ParameterKind.Decayed : ParameterKind.Undecayed);
 
         public void Move(Arena weights, Arena gradients)
         {
@@ -257,7 +257,7 @@ internal sealed unsafe class TorchParameters : IDisposable
 
         public TensorSlot Slot => slot;
 
-        public ParameterRun Run => new(slot.Offset, slot.Length, Decay: false);
+        public ParameterRun Run => new(slot.Offset, slot.Length, ParameterKind.RunningAverage, (float)momentum);
 
         public double Momentum => momentum;
 

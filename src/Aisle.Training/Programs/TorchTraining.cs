@@ -57,7 +57,7 @@ public sealed class TorchTraining<TModule> : ITrainable where TModule : nn.Modul
 
     public IReadOnlyList<ParameterRun> Runs { get; }
 
-    public long TokensPerStep => (long)_recipe.Slices * _recipe.SequencesPerSlice * _recipe.ContextTokens;
+    public long TokensIn(long step) => _recipe.TokensPerStep;
 
     public string NumericClass => Tensors.NumericClass.OfLibTorch().Fingerprint;
 
@@ -100,11 +100,11 @@ public sealed class TorchTraining<TModule> : ITrainable where TModule : nn.Modul
         using var scope = NewDisposeScope();
         using var generator = random.manual_seed((long)new Chance(_recipe.Seed, (ulong)step, (ulong)index).Next());
         var losses = _loss(_module, slice);
-        var expected = (long)_recipe.SequencesPerSlice * _recipe.ContextTokens;
+        var expected = (long)_recipe.SamplesPerSlice * _recipe.TokensPerSample;
         if (losses.numel() != expected || losses.dtype != ScalarType.Float32)
         {
             throw new AisleException(
-                "AISLE-5178", $"The loss of a slice is {losses.dtype} [{string.Join(", ", losses.shape)}], where {expected} numbers of {ScalarType.Float32} are expected: one for each sample{(_recipe.ContextTokens > 1 ? " and token" : "")}.",
+                "AISLE-5178", $"The loss of a slice is {losses.dtype} [{string.Join(", ", losses.shape)}], where {expected} numbers of {ScalarType.Float32} are expected: one for each sample{(_recipe.TokensPerSample > 1 ? " and token" : "")}.",
                 "Give the losses one by one (`reduction: Reduction.None`); they are added up and averaged over the whole step for you.");
         }
         losses.sum().backward();

@@ -169,7 +169,7 @@ internal readonly ref struct StateFrame
     /// <summary>Where the piece belongs in the state's numbers: see <see cref="TrainingState"/>.</summary>
     public int Offset { get; private init; }
 
-    public (double Beta1, double Beta2) Powers { get; private init; }
+    public OptimizerPowers Powers { get; private init; }
 
     public ReadOnlySpan<float> Values { get; private init; }
 
@@ -177,7 +177,7 @@ internal readonly ref struct StateFrame
 
     /// <summary>Writes all but the values, which follow.</summary>
     /// <returns>Bytes written.</returns>
-    public static int WriteHead(Span<byte> body, long step, int offset, (double Beta1, double Beta2) powers)
+    public static int WriteHead(Span<byte> body, long step, int offset, OptimizerPowers powers)
     {
         BinaryPrimitives.WriteInt64LittleEndian(body, step);
         BinaryPrimitives.WriteInt64LittleEndian(body[8..], offset);
@@ -196,7 +196,7 @@ internal readonly ref struct StateFrame
         {
             Step = BinaryPrimitives.ReadInt64LittleEndian(body),
             Offset = (int)offset,
-            Powers = (BinaryPrimitives.ReadDoubleLittleEndian(body[16..]), BinaryPrimitives.ReadDoubleLittleEndian(body[24..])),
+            Powers = new OptimizerPowers(BinaryPrimitives.ReadDoubleLittleEndian(body[16..]), BinaryPrimitives.ReadDoubleLittleEndian(body[24..])),
             Values = MemoryMarshal.Cast<byte, float>(body[FixedBytes..]),
         };
     }
