@@ -13,7 +13,10 @@ public sealed partial class Coordinator
             switch (effect)
             {
                 case CoordinatorEffect.SendBegin begin:
-                    Tell(begin.To, new ControlMessage.Begin(begin.Source, begin.Step, begin.Checkpoint));
+                    Tell(begin.To, new ControlMessage.Begin(begin.Order));
+                    if (!_connections.Remove(begin.To, out var seat)) break;
+                    seat.Id = begin.Order.Member;
+                    _connections.Add(seat.Id, seat);
                     break;
                 case CoordinatorEffect.SendPlan plan:
                     Tell(plan.To, new ControlMessage.Plan(plan.Plan));
@@ -29,16 +32,28 @@ public sealed partial class Coordinator
                     break;
                 case CoordinatorEffect.Refuse refuse:
                     Tell(refuse.To, new ControlMessage.Refused(refuse.Reason.Code, refuse.Reason.What, refuse.Reason.Next));
-                    if (_connections.TryGetValue(refuse.To, out var refused)) Raise(new WorkerRefused(Now, refused.Member.Name, refuse.Reason.Message));
+                    if (_connections.TryGetValue(refuse.To, out var refused)) Raise(new WorkerRefused(Now, refused.Name, refuse.Reason.Message));
                     break;
                 case CoordinatorEffect.HangUp hangUp:
-                    if (_connections.TryGetValue(hangUp.To, out var gone)) gone.Connection.Dispose();
+                    if (_connections.TryGetValue(hangUp.To, out var silent)) silent.Connection.Dispose();
                     break;
                 case CoordinatorEffect.Joined joined:
                     Raise(new WorkerJoined(Now, joined.Member.Name));
                     break;
                 case CoordinatorEffect.Left left:
                     Raise(new WorkerLost(left.At, left.Member.Name, left.Reason));
+                    break;
+                case CoordinatorEffect.Suspected suspected:
+                    Raise(new WorkerSuspected(suspected.At, suspected.Member.Name, suspected.Silence));
+                    break;
+                case CoordinatorEffect.Returned returned:
+                    Raise(new WorkerReturned(Now, returned.Member.Name));
+                    break;
+                case CoordinatorEffect.WentAway gone:
+                    Raise(new WorkerLeft(Now, gone.Member.Name));
+                    break;
+                case CoordinatorEffect.Reunited reunited:
+                    Raise(new RunReunited(Now, reunited.State, reunited.Holders));
                     break;
                 case CoordinatorEffect.Viewed viewed:
                     Raise(new ViewChanged(Now, viewed.Epoch, [.. viewed.Members.Select(member => member.Name)]));

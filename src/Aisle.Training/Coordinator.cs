@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Cryptography;
 using Aisle.Artifacts;
 using Aisle.Training.Exchange;
 using Aisle.Training.Protocol;
@@ -31,8 +32,14 @@ public sealed record CoordinatorOptions
     /// <summary>Workers to wait for before the first step.</summary>
     public int MinimumWorkers { get; init; } = 1;
 
-    /// <summary>A worker that says nothing for so long is taken for dead. Workers speak every 250 ms.</summary>
-    public TimeSpan SuspectAfter { get; init; } = TimeSpan.FromSeconds(2);
+    /// <summary>A worker that says nothing for so long is suspected: others do its work too, and it counts again once it speaks. Workers speak every 250 ms.</summary>
+    public TimeSpan SuspectAfter { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>A worker that says nothing for so long is hung up on. If it still lives it comes back, and learns the state anew.</summary>
+    public TimeSpan GiveUpAfter { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>How long to wait for workers that may come back with a state before going on without them.</summary>
+    public TimeSpan ReunionWithin { get; init; } = TimeSpan.FromSeconds(3);
 
     /// <summary>Called for each event, one at a time, on a thread that the run waits for: return soon.</summary>
     public Action<TrainingEvent>? Event { get; init; }
@@ -44,7 +51,7 @@ public sealed record CoordinatorOptions
 
 /// <summary>
 /// Leads one run: lets workers in, shares out slices and shards, notices deaths. It holds no weights and computes nothing, so it can live in any
-/// process; when it is lost, its workers end, and the run is started again from the newest checkpoint.
+/// process; when it is lost, start another at the same endpoint with the same secret: its workers come back with their states, and no step is lost.
 /// </summary>
 public sealed partial class Coordinator : IAsyncDisposable
 {
@@ -56,12 +63,11 @@ public sealed partial class Coordinator : IAsyncDisposable
     private readonly TaskCompletionSource<TrainingOutcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new(); // guards what follows; held while rules run and their effects are carried out
     private readonly CoordinatorProtocol _rules;
-    private readonly Dictionary<MemberId, (Member Member, Connection Connection)> _connections = [];
+    private readonly Dictionary<MemberId, Seat> _connections = [];
     private readonly List<(long, Digest)> _checkpoints = [];
     private Digest? _model;
     private StateReport _latest;
     private TimeSpan _latestAt;
-    private int _nextMember;
 
     private Coordinator(CoordinatorOptions options)
     {
@@ -78,7 +84,11 @@ public sealed partial class Coordinator : IAsyncDisposable
             StopAtStep = options.StopAtStep,
             ResumeFrom = options.ResumeFrom,
             MinimumWorkers = options.MinimumWorkers,
+            Term = RandomNumberGenerator.GetInt32(int.MaxValue) * (1L << 31),
+            TickEvery = s_tickEvery,
             SuspectAfter = options.SuspectAfter,
+            GiveUpAfter = options.GiveUpAfter,
+            ReunionWithin = options.ReunionWithin,
         });
         _listener.Bind(options.Listen);
         _listener.Listen(128);
@@ -113,7 +123,7 @@ public sealed partial class Coordinator : IAsyncDisposable
         _listener.Dispose();
         lock (_gate)
         {
-            foreach (var (_, connection) in _connections.Values) connection.Dispose();
+            foreach (var seat in _connections.Values) seat.Connection.Dispose();
         }
         return ValueTask.CompletedTask;
     }
@@ -149,22 +159,22 @@ public sealed partial class Coordinator : IAsyncDisposable
     private void Serve(Socket socket)
     {
         var reason = "its connection ended";
-        MemberId? id = null;
+        Seat? seat = null;
         Connection? connection = null;
         try
         {
             connection = Connection.Accept(socket, _options.Secret.Span);
             // A worker that does not read is a worker that is not there: nobody waits for it.
             connection.SendWithin(_options.SuspectAfter);
-            connection.ReceiveWithin(_options.SuspectAfter * 4);
+            connection.ReceiveWithin(2 * _options.GiveUpAfter);
             while (connection.TryReceive(out var kind, out var body))
             {
                 if (kind != FrameKind.Control) throw ContributionFrame.Malformed(body.Length);
                 var message = ControlMessage.Parse(body);
                 lock (_gate)
                 {
-                    if (id is null) id = Introduce(connection, message);
-                    else Hear(id.Value, message);
+                    if (seat is null) seat = Introduce(connection, message);
+                    else Hear(seat.Id, message);
                 }
             }
         }
@@ -181,41 +191,58 @@ public sealed partial class Coordinator : IAsyncDisposable
         {
             connection?.Dispose();
             socket.Dispose();
-            if (id is { } member)
-            {
-                lock (_gate)
-                {
-                    _connections.Remove(member);
-                    if (!_ending.IsCancellationRequested) Carry(_rules.Lost(member, reason, Now));
-                }
-            }
+            if (seat is not null) Forget(seat, reason);
         }
     }
 
-    private MemberId Introduce(Connection connection, ControlMessage message)
+    private void Forget(Seat seat, string reason)
+    {
+        lock (_gate)
+        {
+            // Unless it has come back on another connection meanwhile.
+            if (!_connections.TryGetValue(seat.Id, out var current) || current != seat) return;
+            _connections.Remove(seat.Id);
+            if (!_ending.IsCancellationRequested) Carry(_rules.Lost(seat.Id, reason, Now));
+        }
+    }
+
+    private Seat Introduce(Connection connection, ControlMessage message)
     {
         if (message is not ControlMessage.Introduce hello) throw new AisleException("AISLE-5131", "A worker's first message is not its introduction.", "Start the coordinator and all workers from one version.");
         hello.Run.ThrowIfImpossible();
-        var member = new Member(new MemberId(_nextMember++), hello.Name, connection.Remote.Address.ToString(), hello.Port);
-        _connections.Add(member.Id, (member, connection));
-        Tell(member.Id, new ControlMessage.Welcome(member.Id));
-        Carry(_rules.Introduced(new Introduction(member, hello.Run, hello.TokensPerStep, hello.Canary, hello.NumericClass), Now));
-        return member.Id;
+        var effects = _rules.Introduced(
+            new Introduction(hello.Name, connection.Remote.Address.ToString(), hello.Port, hello.Run, hello.TokensPerStep, hello.Canary, hello.NumericClass) { Returning = hello.Returning }, Now, out var id);
+        if (_connections.TryGetValue(id, out var before)) before.Connection.Dispose();
+        var seat = _connections[id] = new Seat(hello.Name, connection) { Id = id };
+        Tell(id, new ControlMessage.Welcome(id));
+        Carry(effects);
+        return seat;
+    }
+
+    /// <summary>A worker's connection, and who it is at the moment.</summary>
+    private sealed class Seat(string name, Connection connection)
+    {
+        public string Name => name;
+
+        public Connection Connection => connection;
+
+        public required MemberId Id { get; set; }
     }
 
     private IReadOnlyList<CoordinatorEffect> Reached(MemberId from, ControlMessage.Reached reached)
     {
-        Carry(_rules.Reached(from, reached.State, new StateReport(reached.WeightsHash, reached.LossPerToken, reached.Skipped, reached.GradientNorm, reached.LearningRate), Now));
-        if (reached.Times.TotalMicros > 0) Raise(new WorkerStepped(Now, reached.State, _connections[from].Member.Name, reached.Times));
+        Carry(_rules.Reached(from, reached.Life, reached.State, reached.Report, Now));
+        if (reached.Times.TotalMicros > 0 && _connections.TryGetValue(from, out var seat)) Raise(new WorkerStepped(Now, reached.State, seat.Name, reached.Times));
         return [];
     }
 
     private void Hear(MemberId from, ControlMessage message) => Carry(message switch
     {
         ControlMessage.Reached reached => Reached(from, reached),
-        ControlMessage.Unreachable unreachable => _rules.Unreachable(from, unreachable.Peer, Now),
+        ControlMessage.Unreachable unreachable => _rules.Unreachable(from, unreachable.Life, unreachable.Peer, Now),
         ControlMessage.Saved saved => _rules.Saved(from, saved.Step, saved.Checkpoint, saved.Model, Now),
         ControlMessage.NotSaved notSaved => _rules.NotSaved(from, notSaved.Step, notSaved.Reason, Now),
+        ControlMessage.Leave => _rules.Leaving(from, Now),
         ControlMessage.Heartbeat => _rules.Heard(from, Now),
         _ => throw new AisleException("AISLE-5131", $"A worker does not say {message.GetType().Name}.", "Start the coordinator and all workers from one version."),
     });

@@ -21,8 +21,22 @@ public sealed record WorkerStepped(TimeSpan At, long Step, string Name, StepTime
 /// <summary>The worker has the state and gets slices from here on.</summary>
 public sealed record WorkerJoined(TimeSpan At, string Name) : TrainingEvent(At);
 
+/// <summary>Its connection ended, or the run went on without it.</summary>
 /// <param name="At">When the coordinator noticed.</param>
 public sealed record WorkerLost(TimeSpan At, string Name, string Reason) : TrainingEvent(At);
+
+/// <summary>It has said nothing for a while: others do its work too, and it counts again once it speaks.</summary>
+public sealed record WorkerSuspected(TimeSpan At, string Name, TimeSpan Silence) : TrainingEvent(At);
+
+/// <summary>A worker that was suspected or lost is there again, before the run went on without it: it counts as before.</summary>
+public sealed record WorkerReturned(TimeSpan At, string Name) : TrainingEvent(At);
+
+/// <summary>It asked to leave, and nothing had to be computed again.</summary>
+public sealed record WorkerLeft(TimeSpan At, string Name) : TrainingEvent(At);
+
+/// <summary>The run goes on from a state that workers brought along: this coordinator was started anew, or lost them for a while.</summary>
+/// <param name="Workers">Those who have the state; others receive it.</param>
+public sealed record RunReunited(TimeSpan At, long Step, int Workers) : TrainingEvent(At);
 
 public sealed record WorkerRefused(TimeSpan At, string Name, string Reason) : TrainingEvent(At);
 

@@ -38,6 +38,12 @@ public sealed record WorkerOptions
     /// <summary>How long to try to reach the coordinator.</summary>
     public TimeSpan ConnectWithin { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long to look for a coordinator that was lost. Its next one, at the same endpoint, takes up the run from this worker's state.</summary>
+    public TimeSpan ReconnectWithin { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Asks the worker to go when nobody needs it any more: it ends as at the end of a run, and nothing has to be computed again.</summary>
+    public CancellationToken Leaving { get; init; }
+
     /// <summary>Called after each slice and step, on the computing thread: return soon.</summary>
     public Action<WorkerProgress>? Progress { get; init; }
 
@@ -51,7 +57,7 @@ public sealed record WorkerOptions
 /// <param name="SlicesComputed">By this worker since its start.</param>
 public readonly record struct WorkerProgress(long Step, long SlicesComputed);
 
-/// <param name="Step">The step the run ended at.</param>
+/// <param name="Step">The step the run ended at, or the worker left at.</param>
 /// <param name="WeightsHash">XXH3-64 of the weights there.</param>
 public sealed record WorkerOutcome(long Step, ulong WeightsHash, long SlicesComputed);
 
@@ -59,8 +65,8 @@ public sealed record WorkerOutcome(long Step, ulong WeightsHash, long SlicesComp
 public static class Worker
 {
     /// <exception cref="AisleException">
-    /// AISLE-5125: another secret. AISLE-5127: the coordinator cannot be reached, or is gone. AISLE-5122, 5123: refused for its recipe or numeric class.
-    /// AISLE-5128: given up by the coordinator.
+    /// AISLE-5125: another secret. AISLE-5127: the coordinator cannot be reached. AISLE-5122, 5123: refused for its recipe or numeric class.
+    /// AISLE-5128: the coordinator is gone, and none has come in its place.
     /// </exception>
     public static async Task<WorkerOutcome> RunAsync(WorkerOptions options, CancellationToken cancellationToken)
     {

@@ -18,7 +18,7 @@ internal sealed partial class WorkerSession
     private readonly GradientReady _round;
     private UnitInHand _inHand = null!; // the computing thread's own
     private ModelState _learned = null!;
-    private long _life; // grows with every Begin: what was asked in an earlier one is void
+    private long _life; // of the last Begin, 0 before the first: what was asked in an earlier one is void
     private long _abandon = -1; // the step that needs no more computing
     private long _state;
     private ulong _weightsHash;
@@ -80,6 +80,8 @@ internal sealed partial class WorkerSession
 
     private void StartFromSeed()
     {
+        _now = null;
+        (_lossPerToken, _skipped, _gradientNorm, _learningRate) = (double.NaN, false, double.NaN, double.NaN);
         _learned.StartFromSeed();
         BecomeState(0);
         RestartClock();
@@ -95,6 +97,7 @@ internal sealed partial class WorkerSession
     {
         _state = state;
         _weightsHash = XxHash3.HashToUInt64(MemoryMarshal.AsBytes(_model.Weights));
+        _now = new StateNow(state, new StateReport(_weightsHash, _lossPerToken, _skipped, _gradientNorm, _learningRate));
         _options.Progress?.Invoke(new WorkerProgress(state, _slicesComputed));
     }
 
@@ -102,7 +105,7 @@ internal sealed partial class WorkerSession
     {
         bool IsVoid() => Volatile.Read(ref _life) != life || Volatile.Read(ref _abandon) == step || _ending.IsCancellationRequested;
         if (IsVoid()) return;
-        var slices = _exchange.SlicesOf(step, unit);
+        if (_exchange.SlicesOf(step, unit) is not { } slices) return;
         _inHand.Begin(step, unit, slices);
         var (computed, count) = (0, slices.Count);
         _clock.Computing();
@@ -134,12 +137,13 @@ internal sealed partial class WorkerSession
         if (Volatile.Read(ref _life) != life) return;
         _clock.Applying();
         var gradient = _exchange.Reduced(step, out var note);
+        if (gradient.IsEmpty) return; // the worker begins anew
         (_gradientNorm, _learningRate) = (note.Invalid ? double.NaN : GradientNorm.Of(gradient, _model.Runs), _recipe.Schedule.At(step));
         if (!note.Invalid) _learned.Update(gradient, _gradientNorm, _learningRate);
         _skipped = note.Invalid;
         _lossPerToken = note.Loss * FixedPoint.PowerOfTwo(-LossFractionBits) / _model.TokensIn(step);
         BecomeState(step + 1);
         _times = _clock.Applied();
-        _exchange.Applied(step);
+        _exchange.Applied(life, step);
     }
 }

@@ -9,9 +9,6 @@ namespace Aisle.Training;
 /// <summary>What the coordinator says, and what the rules ask for in return.</summary>
 internal sealed partial class WorkerSession
 {
-    private bool _welcomed;
-    private MemberId _self;
-
     /// <returns>False when there is nothing more to hear.</returns>
     private bool Obey(ControlMessage message)
     {
@@ -20,12 +17,13 @@ internal sealed partial class WorkerSession
             case ControlMessage.Welcome welcome:
                 _welcomed = true;
                 _self = welcome.Member;
+                if (_self == _member && Volatile.Read(ref _life) != 0) _exchange.CoordinatorReturned();
                 return true;
             case ControlMessage.Refused refused:
                 End(null, new AisleException(refused.Code, refused.What, refused.Next));
                 return false;
             case ControlMessage.Begin begin:
-                Begin(begin);
+                Begin(begin.Order);
                 return true;
             case ControlMessage.Plan plan:
                 _exchange.Planned(plan.Step);
@@ -47,21 +45,24 @@ internal sealed partial class WorkerSession
         }
     }
 
-    private void Begin(ControlMessage.Begin begin)
+    private void Begin(BeginOrder begin)
     {
         // In this order: whatever the rules asked for until here carries the old life's number.
-        _exchange.Begin(_self);
+        (_self, _member, _term) = (begin.Member, begin.Member, begin.Term);
+        var life = begin.Life;
+        _exchange.Begin(_self, begin.Term, life);
         Volatile.Write(ref _abandon, -1);
-        var life = Interlocked.Increment(ref _life);
+        Volatile.Write(ref _life, life);
         ForgetSnapshots();
         lock (_stateGate) _arriving = begin.Source == StateSource.Peer ? new ArrivingState(life) : null;
         if (begin.Source == StateSource.Peer) return;
         // On the computing thread, which may still be in the middle of a slice of the life before.
         Enqueue(() =>
         {
+            if (Volatile.Read(ref _life) != life) return;
             if (begin.Source == StateSource.Initial) StartFromSeed();
-            else LoadCheckpoint(begin.Checkpoint!.Value, begin.Step);
-            _exchange.StateArrived(_state);
+            else if (begin.Source == StateSource.Checkpoint) LoadCheckpoint(begin.Checkpoint!.Value, begin.Step);
+            _exchange.StateArrived(life, _state); // its own may have moved on by a step since the coordinator heard of it
         });
     }
 
@@ -79,7 +80,7 @@ internal sealed partial class WorkerSession
                 Enqueue(() => Apply(life, effect.Step));
                 break;
             case WorkerAction.ReportState:
-                Tell(new ControlMessage.Reached(_state, _weightsHash, _lossPerToken, _skipped, _gradientNorm, _learningRate, _times));
+                if (_now is { } now) Tell(new ControlMessage.Reached(life, now.State, now.Report, _times));
                 break;
             case WorkerAction.SendState:
                 var sent = CopyState();

@@ -10,9 +10,10 @@ namespace Aisle.Training;
 /// <summary>The state as a whole: copied for a learner or the disk, received from a donor, loaded from the store.</summary>
 internal sealed partial class WorkerSession
 {
-    private readonly Lock _saving = new(); // guards _orders, _snapshots and _writers
+    private readonly Lock _saving = new(); // guards _orders, _snapshots, _writing and _writers
     private readonly SortedDictionary<long, SaveOrder> _orders = [];
     private readonly SortedDictionary<long, TrainingState> _snapshots = [];
+    private readonly HashSet<long> _writing = [];
     private readonly List<Thread> _writers = [];
     private readonly Lock _stateGate = new(); // guards _arriving
     private BufferPool<float> _statePool = null!;
@@ -30,6 +31,8 @@ internal sealed partial class WorkerSession
 
     private void Adopt(long step, ReadOnlySpan<float> values, OptimizerPowers powers)
     {
+        _now = null;
+        (_lossPerToken, _skipped, _gradientNorm, _learningRate) = (double.NaN, false, double.NaN, double.NaN);
         _learned.Adopt(values, powers);
         BecomeState(step);
         RestartClock();
@@ -57,7 +60,7 @@ internal sealed partial class WorkerSession
             {
                 if (Volatile.Read(ref _life) != arriving.Life) return;
                 Adopt(arriving.Step, arriving.Values, powers);
-                _exchange.StateArrived(arriving.Step);
+                _exchange.StateArrived(arriving.Life, arriving.Step);
             });
         }
     }
@@ -86,6 +89,7 @@ internal sealed partial class WorkerSession
         SaveOrder order;
         lock (_saving)
         {
+            if (!_writing.Add(step)) return; // it says so when it is done
             (snapshot, order) = (_snapshots[step], _orders[step]);
             snapshot.Values.Hold();
         }
@@ -128,6 +132,7 @@ internal sealed partial class WorkerSession
         }
         finally
         {
+            lock (_saving) _writing.Remove(order.Step);
             snapshot.Values.Release();
         }
     }

@@ -1,14 +1,22 @@
 using System.Net;
+using System.Runtime.InteropServices;
 using Aisle;
 using Aisle.Training;
 using Aisle.Training.Checkpoints;
 using Aisle.Training.Tests.Worker;
 
 if (args[0] == "world") return WorldProgram.Run(args[1..]);
+if (args[0] == "coordinator") return await SeparateCoordinator.RunAsync(args[1..]);
 
 // name, coordinator, secret in hex, folder, then the recipe's parameters as name=value. Ends with 0 when the run is over, 1 with a message otherwise.
 var (name, coordinator, secret, folder) = (args[0], args[1], args[2], args[3]);
 var recipe = TrainingRecipe.FromParameters(args[4..].ToDictionary(parameter => parameter.Split('=')[0], parameter => parameter.Split('=')[1]), seed: 5);
+using var leaving = new CancellationTokenSource();
+using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
+{
+    context.Cancel = true;
+    leaving.Cancel();
+});
 try
 {
     await Worker.RunAsync(
@@ -22,6 +30,7 @@ try
             NumericClass = name.StartsWith("faulty", StringComparison.Ordinal) ? "other" : "test",
             Store = new FolderCheckpointStore(Path.Combine(folder, "store")),
             ScratchFolder = Path.Combine(folder, name),
+            Leaving = leaving.Token,
             Log = Console.Error.WriteLine,
         },
         CancellationToken.None);

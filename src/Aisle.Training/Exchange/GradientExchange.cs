@@ -59,8 +59,8 @@ public sealed class GradientExchange : IDisposable
             Units = [.. members.Select(member => new Unit(member.Id.Value, SliceSet.Range(member.Id.Value, member.Id.Value + 1), member.Id))],
             ShardOwners = [.. Enumerable.Range(0, _grid.Count).Select(shard => members[shard % members.Length].Id)],
         };
-        _exchange.Begin(new MemberId(_rank));
-        _exchange.StateArrived(0);
+        _exchange.Begin(new MemberId(_rank), term: 0, life: 0);
+        _exchange.StateArrived(life: 0, state: 0);
     }
 
     /// <summary>Sums <see cref="Values"/> over all ranks. Every rank calls it equally often; it returns when the whole sum is here.</summary>
@@ -69,7 +69,7 @@ public sealed class GradientExchange : IDisposable
     public ReadOnlySpan<float> AllReduce()
     {
         var plan = _plan ?? throw new InvalidOperationException("Connect first.");
-        if (_isUnderWay) _exchange.Applied(_step++);
+        if (_isUnderWay) _exchange.Applied(life: 0, _step++);
         _isUnderWay = true;
         _values.Renew();
         _values.Hold();

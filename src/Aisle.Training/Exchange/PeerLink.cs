@@ -186,7 +186,7 @@ internal sealed partial class PeerLink : IDisposable
     {
         try
         {
-            connection.Send(FrameKind.PeerHello, PeerHello.Write(_options.Self, connection.IsLocal ? _options.Arena?.Offer : null));
+            connection.Send(FrameKind.PeerHello, new PeerHello(_options.Term, _options.Self, _peer.Id, connection.IsLocal ? _options.Arena?.Offer : null).ToBytes());
             connection.ReceiveWithin(s_answerWithin);
             if (!connection.TryReceive(out var kind, out var body) || kind != FrameKind.PeerReady || body.Length != 1) throw new IOException($"{_peer.Name} closed the connection without an answer.");
             _peerReadsArena = body[0] == 1;
@@ -241,4 +241,4 @@ internal sealed partial class PeerLink : IDisposable
 /// <param name="Reset">A connection is there again after one that broke. Called on the link's thread.</param>
 /// <param name="Unreachable">The peer has not answered for a while. Called on the link's thread.</param>
 internal sealed record PeerLinkOptions(
-    MemberId Self, byte[] Secret, ShardGrid Grid, ExchangeTransport Transport, SharedArena? Arena, TimeProvider Time, Action<MemberId> Reset, Action<MemberId, string> Unreachable);
+    long Term, MemberId Self, byte[] Secret, ShardGrid Grid, ExchangeTransport Transport, SharedArena? Arena, TimeProvider Time, Action<MemberId> Reset, Action<MemberId, string> Unreachable);

@@ -7,29 +7,36 @@ using Aisle.Training.Wire;
 namespace Aisle.Training.Exchange;
 
 /// <summary>Who a connection comes from, and its memory where that can be read here.</summary>
-internal sealed record Sender(MemberId Id, PeerArena? Arena);
+internal sealed record Sender(PeerHello Hello, PeerArena? Arena);
 
 /// <summary>A frame from a peer. Called on that peer's thread; the body stands until it returns.</summary>
 internal delegate void FrameArrived(Sender from, FrameKind kind, ReadOnlySpan<byte> body);
 
-/// <summary>The first frame of a connection between workers: who dials, and where its memory is when it shares it.</summary>
-internal static class PeerHello
+/// <summary>The first frame of a connection between workers: who dials whom, in which term, and where the dialling end's memory is when it shares it.</summary>
+internal readonly record struct PeerHello(long Term, MemberId From, MemberId To, ArenaOffer? Arena)
 {
-    public static byte[] Write(MemberId self, ArenaOffer? arena)
+    private const int FixedBytes = sizeof(long) + 2 * sizeof(int);
+
+    public byte[] ToBytes()
     {
-        var body = new byte[sizeof(int) + (arena is null ? 0 : ArenaOffer.SizeBytes)];
-        BinaryPrimitives.WriteInt32LittleEndian(body, self.Value);
-        arena?.Write(body.AsSpan(sizeof(int)));
+        var body = new byte[FixedBytes + (Arena is null ? 0 : ArenaOffer.SizeBytes)];
+        BinaryPrimitives.WriteInt64LittleEndian(body, Term);
+        BinaryPrimitives.WriteInt32LittleEndian(body.AsSpan(8), From.Value);
+        BinaryPrimitives.WriteInt32LittleEndian(body.AsSpan(12), To.Value);
+        Arena?.Write(body.AsSpan(FixedBytes));
         return body;
     }
 
     /// <exception cref="AisleException">AISLE-5131: no hello.</exception>
-    public static (MemberId From, ArenaOffer? Arena) Parse(ReadOnlySpan<byte> body) => body.Length switch
+    public static PeerHello Parse(ReadOnlySpan<byte> body)
     {
-        sizeof(int) => (new MemberId(BinaryPrimitives.ReadInt32LittleEndian(body)), null),
-        sizeof(int) + ArenaOffer.SizeBytes => (new MemberId(BinaryPrimitives.ReadInt32LittleEndian(body)), ArenaOffer.Read(body[sizeof(int)..])),
-        _ => throw ContributionFrame.Malformed(body.Length),
-    };
+        if (body.Length != FixedBytes && body.Length != FixedBytes + ArenaOffer.SizeBytes) throw ContributionFrame.Malformed(body.Length);
+        return new PeerHello(
+            BinaryPrimitives.ReadInt64LittleEndian(body),
+            new MemberId(BinaryPrimitives.ReadInt32LittleEndian(body[8..])),
+            new MemberId(BinaryPrimitives.ReadInt32LittleEndian(body[12..])),
+            body.Length > FixedBytes ? ArenaOffer.Read(body[FixedBytes..]) : null);
+    }
 }
 
 /// <summary>Where peers bring their frames: a TCP port, a Unix socket beside it for peers on this host, and one thread for each connection.</summary>
@@ -113,10 +120,10 @@ internal sealed class PeerListener : IDisposable
                 _open.Add(connection);
             }
             if (!connection.TryReceive(out var hello, out var body) || hello != FrameKind.PeerHello) return;
-            var (id, offer) = PeerHello.Parse(body);
-            if (offer is not null && connection.IsLocal && _transport == ExchangeTransport.Automatic) arena = PeerArena.TryMap(offer.Value);
+            var said = PeerHello.Parse(body);
+            if (said.Arena is { } offer && connection.IsLocal && _transport == ExchangeTransport.Automatic) arena = PeerArena.TryMap(offer);
             connection.Send(FrameKind.PeerReady, [arena is null ? (byte)0 : (byte)1]);
-            var from = new Sender(id, arena);
+            var from = new Sender(said, arena);
             while (connection.TryReceive(out var kind, out body)) _arrived(from, kind, body);
         }
         catch (AisleException e)

@@ -16,17 +16,17 @@ internal sealed unsafe partial class ShardExchange
             case FrameKind.Contribution:
                 var contribution = ContributionFrame.Parse(body);
                 CheckShard(contribution.Shard, body);
-                while (!TakenIn(from, contribution)) _hasPlan.Wait();
+                while (!TakenIn(from, contribution)) WaitFor(from);
                 break;
             case FrameKind.Reduced:
                 var reduced = ReducedFrame.Parse(body);
                 CheckShard(reduced.Shard, body);
-                while (!TakenIn(from, reduced)) _hasPlan.Wait();
+                while (!TakenIn(from, reduced)) WaitFor(from);
                 break;
             case FrameKind.State:
                 var piece = StateFrame.Parse(body);
-                _hasPlan.Wait(); // whoever has a plan has been told to expect a state
-                if (IsFromMember(from.Id)) _owner.StatePiece(piece);
+                while (!IsForThis(from)) WaitFor(from); // whoever has a plan has been told to expect a state
+                _owner.StatePiece(piece);
                 break;
             default:
                 throw ContributionFrame.Malformed(body.Length);
@@ -47,7 +47,7 @@ internal sealed unsafe partial class ShardExchange
             using (Enter())
             {
                 if (_closed) return true;
-                if (_rules is not { HasPlan: true } rules) return false;
+                if (_rules is not { } rules || !IsForThisLife(from)) return false;
                 var slices = SlicesOf(frame.Step, frame.Slices);
                 (_arrivedSource, _arrivedIsBytes, _arrivedIsFolded) = (source with { Slices = slices }, frame.Place.IsInFrame, false);
                 Carry(rules.ContributionArrived(frame.Step, frame.Shard, slices));
@@ -85,7 +85,7 @@ internal sealed unsafe partial class ShardExchange
         lock (_gate)
         {
             if (_closed) return true;
-            if (_rules is not { HasPlan: true } rules) return false;
+            if (_rules is not { } rules || !IsForThisLife(from)) return false;
             if (!rules.Lacks(frame.Step, frame.Shard)) return true;
             step = StepOf(frame.Step);
             step.Users++;
@@ -108,7 +108,7 @@ internal sealed unsafe partial class ShardExchange
         if (isSound && IsAlive(step))
         {
             step.Shards[frame.Shard].Note = frame.Note;
-            Carry(Rules.ReducedArrived(frame.Step, frame.Shard, from.Id));
+            Carry(Rules.ReducedArrived(frame.Step, frame.Shard, from.Hello.From));
         }
         Done(step);
         return true;
@@ -139,9 +139,22 @@ internal sealed unsafe partial class ShardExchange
         return SliceSet.FromWords(words);
     }
 
-    // A state still on its way from a member that died before this life began belongs to a run that was started over.
-    private bool IsFromMember(MemberId from)
+    private bool IsForThis(Sender from)
     {
-        lock (_gate) return !_closed && _plans.Exists(plan => plan.Members.Any(member => member.Id == from));
+        lock (_gate) return _closed || IsForThisLife(from);
+    }
+
+    private bool IsForThisLife(Sender from) => _rules is { HasPlan: true } && from.Hello.Term == _term && from.Hello.To == _self;
+
+    /// <summary>Until the first plan, however long that takes. A peer that means another life of this worker is ahead by a moment, or behind for good: it may try again.</summary>
+    private void WaitFor(Sender from)
+    {
+        _hasPlan.Wait();
+        lock (_gate)
+        {
+            if (_closed || IsForThisLife(from)) return;
+            Monitor.Wait(_gate, s_otherLifeFor);
+            if (!_closed && !IsForThisLife(from) && _rules is { HasPlan: true }) throw new IOException("The peer means another life of this worker.");
+        }
     }
 }

@@ -27,6 +27,7 @@ internal sealed partial class ShardExchange : IDisposable
     private readonly BufferPool<long> _unitPool;
     private readonly BufferPool<long> _shardPool;
     private readonly BufferPool<float> _gradientPool;
+    private static readonly TimeSpan s_otherLifeFor = TimeSpan.FromMilliseconds(250);
     private readonly ManualResetEventSlim _hasPlan = new();
     private readonly object _gate = new(); // guards everything below and the rules; may be held while a small control message is sent
     private readonly Dictionary<MemberId, PeerLink> _links = [];
@@ -37,6 +38,8 @@ internal sealed partial class ShardExchange : IDisposable
     private PeerLinkOptions? _linkOptions;
     private StepBuffers? _applying;
     private MemberId _self;
+    private long _term;
+    private long _life;
     private bool _closed;
 
     public ShardExchange(ExchangeOptions options, IExchangeOwner owner)
@@ -52,10 +55,13 @@ internal sealed partial class ShardExchange : IDisposable
     public IPEndPoint EndPoint => _listener.EndPoint;
 
     /// <summary>Starts as this member, without state or plan, forgetting what was.</summary>
-    public void Begin(MemberId self)
+    /// <param name="term">Peers that begin in another are not listened to.</param>
+    /// <param name="life">What belongs to another is too late.</param>
+    public void Begin(MemberId self, long term, long life)
     {
         lock (_gate)
         {
+            (_term, _life) = (term, life);
             _hasPlan.Reset();
             while (_steps.Count > 0) Release(_steps[0].Step);
             foreach (var link in _links.Values) link.Dispose();
@@ -63,7 +69,7 @@ internal sealed partial class ShardExchange : IDisposable
             _plans.Clear();
             _self = self;
             _rules = new WorkerProtocol(self, _options.Slices, _grid.Count);
-            _linkOptions = new PeerLinkOptions(self, _options.Secret, _grid, _options.Transport, _arena, _options.Time, LinkReset, _owner.Unreachable);
+            _linkOptions = new PeerLinkOptions(term, self, _options.Secret, _grid, _options.Transport, _arena, _options.Time, LinkReset, _owner.Unreachable);
         }
     }
 
@@ -79,12 +85,26 @@ internal sealed partial class ShardExchange : IDisposable
         _plans.Add(plan);
         Carry(Rules.Planned(plan));
         _hasPlan.Set();
+        Monitor.PulseAll(_gate);
     }
 
-    public void StateArrived(long state)
+    public void StateArrived(long life, long state)
     {
         using var stay = Enter();
-        if (!_closed) Carry(Rules.StateArrived(state));
+        if (!_closed && life == _life) Carry(Rules.StateArrived(state));
+    }
+
+    /// <summary>The coordinator is there again: what is due to be told to it is told again.</summary>
+    public void CoordinatorReturned()
+    {
+        using var stay = Enter();
+        if (!_closed) Carry(Rules.CoordinatorReturned());
+    }
+
+    /// <summary>The last step there is a plan for, and how many members that has; −1 and 0 before the first.</summary>
+    public (long PlannedUpTo, int Members) Plans()
+    {
+        lock (_gate) return _rules is { HasPlan: true } rules && PlanOf(rules.PlannedUpTo) is { } plan ? (plan.Step, plan.Members.Length) : (-1, 0);
     }
 
     public void SaveOrdered(SaveOrder order)
@@ -105,9 +125,10 @@ internal sealed partial class ShardExchange : IDisposable
     /// <summary>Room for the values of a unit that is a single slice; goes back in as <see cref="RentSum"/>'s does.</summary>
     public SharedBuffer<float> RentValues() => _gradientPool.Rent();
 
-    public SliceSet SlicesOf(long step, int unit)
+    /// <summary>Null for a step that is over.</summary>
+    public SliceSet? SlicesOf(long step, int unit)
     {
-        lock (_gate) return PlanOf(step)!.Units.Single(known => known.Id == unit).Slices;
+        lock (_gate) return PlanOf(step)?.Units.FirstOrDefault(known => known.Id == unit)?.Slices;
     }
 
     /// <summary>Takes over the hold on the unit's numbers, which are final in every shard.</summary>
@@ -133,19 +154,20 @@ internal sealed partial class ShardExchange : IDisposable
         Carry(Rules.UnitShardComputed(step, unit, shard));
     }
 
-    /// <summary>The mean gradient of a step that is being applied, with the sum of its losses. Stands until <see cref="Applied"/>.</summary>
+    /// <summary>The mean gradient of a step that is being applied, with the sum of its losses. Stands until <see cref="Applied"/>. Empty when the step was given up.</summary>
     public ReadOnlySpan<float> Reduced(long step, out ShardNote note)
     {
         lock (_gate)
         {
-            var buffers = FindStep(step)!;
+            note = default;
             GiveBackReduced();
+            if (FindStep(step) is not { Reduced: { } reduced } buffers) return [];
             _applying = buffers;
             buffers.Users++;
             // The first shard's sum carries the losses; whether something did not fit is each shard's own to say.
             note = buffers.Shards[0].Note;
             foreach (var shard in buffers.Shards) note = note with { Invalid = note.Invalid | shard.Note.Invalid };
-            return buffers.Reduced!.Span;
+            return reduced.Span;
         }
     }
 
@@ -159,11 +181,11 @@ internal sealed partial class ShardExchange : IDisposable
         }
     }
 
-    public void Applied(long step)
+    public void Applied(long life, long step)
     {
         using var stay = Enter();
         GiveBackReduced();
-        if (!_closed) Carry(Rules.Applied(step));
+        if (!_closed && life == _life && Rules.State == step) Carry(Rules.Applied(step));
     }
 
     /// <summary>Queues a whole state for a learner; takes over one hold on <paramref name="values"/>.</summary>

@@ -8,6 +8,8 @@ public enum StateSource
     /// <summary>From the seed.</summary>
     Initial,
     Checkpoint,
+    /// <summary>It has them.</summary>
+    Own,
     /// <summary>A donor sends them.</summary>
     Peer,
 }
@@ -19,7 +21,8 @@ public abstract record CoordinatorEffect
     {
     }
 
-    public sealed record SendBegin(MemberId To, StateSource Source, long Step, Digest? Checkpoint) : CoordinatorEffect;
+    /// <summary>From here on the worker is <see cref="BeginOrder.Member"/>.</summary>
+    public sealed record SendBegin(MemberId To, BeginOrder Order) : CoordinatorEffect;
 
     public sealed record SendPlan(MemberId To, StepPlan Plan) : CoordinatorEffect;
 
@@ -35,6 +38,19 @@ public abstract record CoordinatorEffect
     public sealed record HangUp(MemberId To) : CoordinatorEffect;
 
     public sealed record Joined(Member Member) : CoordinatorEffect;
+
+    /// <summary>It says nothing: others are given its work as well.</summary>
+    public sealed record Suspected(Member Member, TimeSpan Silence, TimeSpan At) : CoordinatorEffect;
+
+    /// <summary>A suspect speaks again, and counts again.</summary>
+    public sealed record Returned(Member Member) : CoordinatorEffect;
+
+    /// <summary>It asked to leave, and nobody needs it any more.</summary>
+    public sealed record WentAway(Member Member) : CoordinatorEffect;
+
+    /// <summary>The run goes on from a state that workers brought along.</summary>
+    /// <param name="Holders">Those who have it.</param>
+    public sealed record Reunited(long State, int Holders) : CoordinatorEffect;
 
     public sealed record Left(Member Member, string Reason, TimeSpan At) : CoordinatorEffect;
 

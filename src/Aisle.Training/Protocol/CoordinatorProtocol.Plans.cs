@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 
 namespace Aisle.Training.Protocol;
 
+/// <summary>Who does what in a step, and who takes over.</summary>
 public sealed partial class CoordinatorProtocol
 {
     /// <summary>Plans the next step when it may begin.</summary>
@@ -10,9 +11,10 @@ public sealed partial class CoordinatorProtocol
         if (_over) return;
         if (!_running)
         {
-            if (_members.Count >= (_epoch > 0 ? 1 : Math.Max(1, rules.MinimumWorkers))) Begin(now);
+            BeginWhenReady(now);
             return;
         }
+        LetGo();
         var latest = _plans.Keys.Last();
         if (latest >= LastStep)
         {
@@ -20,55 +22,58 @@ public sealed partial class CoordinatorProtocol
             return;
         }
         // Somebody is done, and nobody is more than one step behind: what a laggard may still need is only what is kept for one step.
-        if (!Active.Any(member => member.State > latest) || !Active.Concat(Learners).All(member => member.State >= latest)) return;
+        if (!Hands.Any(member => member.State > latest) || !Hands.Concat(Learners.Where(learner => !learner.IsSuspect)).All(member => member.State >= latest)) return;
         // A stored state is copied aside by its keepers; the next one waits until the last is safe, so that copies cannot pile up.
         if (_saves.Count > 0 && IsStored(latest + 1)) return;
 
         foreach (var old in _plans.Keys.Where(step => step < latest).ToList()) _plans.Remove(old);
-        foreach (var learner in Learners.ToList()) Promote(learner);
-        foreach (var waiting in _members.Values.Where(member => member.Role == Role.Waiting).ToList())
+        foreach (var suspect in _members.Values.Where(member => member.IsSuspect && member.Role != Role.Waiting).ToList())
         {
-            waiting.Role = Role.Learner;
-            waiting.BegunAt = now;
-            _effects.Add(new CoordinatorEffect.SendBegin(waiting.Member.Id, StateSource.Peer, latest + 1, null));
+            if (!suspect.IsConnected) _members.Remove(suspect.Member.Id);
+            else if (suspect.Role == Role.Learner || suspect.State is null || suspect.State < latest) Demote(suspect, "it said nothing while the others went on", now);
+        }
+        foreach (var learner in Learners.ToList()) Promote(learner);
+        foreach (var waiting in _members.Values.Where(member => member.Role == Role.Waiting && !member.IsSuspect && !IsApart(member)).ToList())
+        {
+            SendBegin(waiting, StateSource.Peer, latest + 1, now);
         }
         Issue(latest + 1);
     }
 
-    /// <summary>The first step of a run: everyone present makes or loads the same state by itself.</summary>
-    private void Begin(TimeSpan now)
-    {
-        _running = true;
-        var step = _newest?.Step ?? 0;
-        foreach (var member in _members.Values)
-        {
-            member.Role = Role.Active;
-            member.BegunAt = now;
-            (member.State, member.FirstState) = (null, null);
-            _effects.Add(new CoordinatorEffect.SendBegin(member.Member.Id, _newest is null ? StateSource.Initial : StateSource.Checkpoint, step, _newest?.Digest));
-            _effects.Add(new CoordinatorEffect.Joined(member.Member));
-        }
-        Issue(step);
-    }
-
     private void Issue(long step)
     {
-        ImmutableArray<Member> members = [.. Active.Select(member => member.Member)];
-        var donors = Active.OrderByDescending(member => member.State).Select(member => member.Member.Id).ToArray();
-        var isLast = step == LastStep;
+        var hands = Takers.ToImmutableArray();
         OrderSave(step);
+        var isLast = step == LastStep;
         var plan = new StepPlan
         {
             Epoch = ++_epoch,
             Step = step,
-            Members = members,
-            Learners = [.. Learners.Select((learner, i) => new Learner(learner.Member, donors[i % donors.Length]))],
-            Units = isLast ? [] : [.. Assign(SliceSet.Range(0, Shape.Slices), members)],
-            ShardOwners = [.. Enumerable.Range(0, Shape.Shards).Select(shard => members[shard % members.Length].Id)],
+            Members = [.. Active.Select(member => member.Member)],
+            Learners = [.. Learners.Select((learner, i) => new Learner(learner.Member, DonorFor(i)))],
+            Units = isLast ? [] : [.. Assign(SliceSet.Range(0, Shape.Slices), hands)],
+            ShardOwners = [.. Enumerable.Range(0, Shape.Shards).Select(shard => hands[shard % hands.Length].Member.Id)],
         };
+        foreach (var hand in hands) hand.LastDuty = step;
         _plans.Add(step, plan);
         Send(plan);
-        _effects.Add(new CoordinatorEffect.Viewed(_epoch, members));
+        SayView();
+    }
+
+    /// <summary>Who may be given something new to do.</summary>
+    private IEnumerable<Standing> Takers
+    {
+        get
+        {
+            if (Hands.Any(member => !member.IsLeaving)) return Hands.Where(member => !member.IsLeaving);
+            return Hands.Any() ? Hands : Active; // a run that begins may have nobody yet who has spoken since
+        }
+    }
+
+    private MemberId DonorFor(int learner)
+    {
+        var donors = Takers.OrderByDescending(member => member.State).ToArray();
+        return donors[learner % donors.Length].Member.Id;
     }
 
     private void Promote(Standing learner)
@@ -77,10 +82,10 @@ public sealed partial class CoordinatorProtocol
         _effects.Add(new CoordinatorEffect.Joined(learner.Member));
     }
 
-    private IEnumerable<Unit> Assign(SliceSet slices, ImmutableArray<Member> members)
+    private IEnumerable<Unit> Assign(SliceSet slices, ImmutableArray<Standing> hands)
     {
         var i = 0;
-        foreach (var part in slices.Split(members.Length)) yield return new Unit(_nextUnit++, part, members[i++].Id);
+        foreach (var part in slices.Split(hands.Length)) yield return new Unit(_nextUnit++, part, hands[i++].Member.Id);
     }
 
     private void Send(StepPlan plan)
@@ -88,97 +93,69 @@ public sealed partial class CoordinatorProtocol
         foreach (var receiver in plan.Receivers) _effects.Add(new CoordinatorEffect.SendPlan(receiver.Id, plan));
     }
 
-    private void Remove(MemberId id, string reason, TimeSpan now)
-    {
-        if (!_members.Remove(id, out var lost) || _over) return;
-        _effects.Add(new CoordinatorEffect.Left(lost.Member, reason, now));
-        if (!_running || lost.Role == Role.Waiting) return;
+    private void SayView() => _effects.Add(new CoordinatorEffect.Viewed(_epoch, [.. Hands.Select(member => member.Member)]));
 
-        if (!Active.Any())
-        {
-            // A learner that has the state is as good as anyone.
-            foreach (var learner in Learners.Where(learner => learner.State is not null).ToList()) Promote(learner);
-        }
-        if (!Active.Any())
-        {
-            StartOver(now);
-            return;
-        }
-        var recomputed = 0;
-        foreach (var plan in _plans.Values.ToList()) recomputed += Revise(plan);
-        if (lost.Role == Role.Active) _recovering = (_recovering?.Since ?? now, (_recovering?.Slices ?? 0) + recomputed);
-        ReassignSaves();
-        Advance(now);
-    }
+    /// <returns>How many slices are to be computed that others had been given.</returns>
+    private int ReviseAll() => _plans.Values.ToList().Sum(Revise);
 
-    /// <summary>Nobody is left who holds the state: whoever comes begins from the newest stored one, and reaches the same bits again.</summary>
-    private void StartOver(TimeSpan now)
-    {
-        var step = _newest?.Step ?? 0;
-        if (_reached > step) _effects.Add(new CoordinatorEffect.RolledBack(_reached, step));
-        _reached = step;
-        _running = false;
-        _plans.Clear();
-        _saves.Clear();
-        _recovering = null;
-        foreach (var member in _members.Values) member.Role = Role.Waiting;
-        Advance(now);
-    }
-
-    /// <summary>Gives the dead members' share of a step to the others.</summary>
-    /// <returns>How many slices are to be computed again.</returns>
+    /// <summary>Gives others, too, the share of those who cannot be counted on.</summary>
     private int Revise(StepPlan old)
     {
-        var active = Active.ToList();
-        ImmutableArray<Member> members = [.. active.Select(member => member.Member)];
         var isLatest = old.Step == _plans.Keys.Last();
-        var everyoneIsDone = active.All(member => member.State > old.Step) && !(isLatest && Learners.Any());
-        if (everyoneIsDone) return 0;
+        if (!Hands.Any() || (Hands.All(member => member.State > old.Step) && !(isLatest && Learners.Any()))) return 0;
 
+        bool IsHand(MemberId id) => _members.TryGetValue(id, out var member) && member.Role == Role.Active && !member.IsSuspect;
+        bool CanCompute(MemberId id) => IsHand(id) && _members[id] is var member && (member.FirstState is null || member.FirstState <= old.Step);
         // A member that received a later state has the result of this step, but not the reduced shards that led there.
-        var finishers = active.Where(member => member.State > old.Step && member.FirstState <= old.Step).Select(member => member.Member.Id).ToArray();
-        ImmutableArray<Member> computing = [.. active.Where(member => member.State is null || member.State <= old.Step).Select(member => member.Member)];
-        bool IsAlive(MemberId id) => _members.TryGetValue(id, out var member) && member.Role == Role.Active;
-        var heirs = finishers.Length > 0 ? finishers : [.. members.Select(member => member.Id)];
+        Standing[] finishers = [.. Hands.Where(member => member.State > old.Step && member.FirstState <= old.Step)];
+        ImmutableArray<Standing> computing = [.. Takers.Where(member => member.State is null || member.State <= old.Step)];
+        if (computing.IsEmpty) computing = [.. Hands.Where(member => member.State is null || member.State <= old.Step)];
+        Standing[] heirs = finishers.Length > 0 ? finishers : [.. Takers];
         var heir = 0;
-        ImmutableArray<MemberId> owners = [.. old.ShardOwners.Select(owner => IsAlive(owner) ? owner : heirs[heir++ % heirs.Length])];
+        var owners = ImmutableArray.CreateBuilder<MemberId>();
+        foreach (var owner in old.ShardOwners)
+        {
+            if (IsHand(owner))
+            {
+                owners.Add(owner);
+                continue;
+            }
+            var next = heirs[heir++ % heirs.Length];
+            next.LastDuty = Math.Max(next.LastDuty, old.Step);
+            owners.Add(next.Member.Id);
+        }
 
         // Whoever has finished the step holds every reduced shard and hands it on; only when nobody has is anything computed again.
         var recomputed = 0;
         var units = ImmutableArray.CreateBuilder<Unit>();
-        foreach (var unit in old.Units)
+        units.AddRange(old.Units.Select(unit => unit.Member is { } id && _members.ContainsKey(id) ? unit : unit with { Member = null }));
+        if (finishers.Length == 0 && !computing.IsEmpty)
         {
-            if (unit.Member is { } member && IsAlive(member))
+            for (var i = 0; i < units.Count; i++)
             {
-                units.Add(unit);
-            }
-            else if (finishers.Length > 0 || computing.IsEmpty)
-            {
-                units.Add(unit with { Member = null });
-            }
-            else
-            {
+                var unit = units[i];
+                if ((unit.Member is { } id && CanCompute(id)) || units.Any(other => other.Id > unit.Id && other.Slices.IsWithin(unit.Slices))) continue;
                 recomputed += unit.Slices.Count;
-                units.AddRange(Assign(unit.Slices, Rotated(computing, units.Count)));
+                units.AddRange(Assign(unit.Slices, Rotated(computing, i)));
             }
+            foreach (var hand in computing) hand.LastDuty = Math.Max(hand.LastDuty, old.Step);
         }
-        var donors = active.OrderByDescending(member => member.State).Select(member => member.Member.Id).ToArray();
         var plan = old with
         {
             Epoch = ++_epoch,
-            Members = members,
+            Members = [.. Active.Select(member => member.Member)],
             Learners = isLatest
-                ? [.. Learners.Select((learner, i) => new Learner(learner.Member, old.Learners.FirstOrDefault(known => known.Member.Id == learner.Member.Id)?.Donor is { } donor && IsAlive(donor) ? donor : donors[i % donors.Length]))]
+                ? [.. Learners.Select((learner, i) => new Learner(learner.Member, old.Learners.FirstOrDefault(known => known.Member.Id == learner.Member.Id)?.Donor is { } donor && IsHand(donor) ? donor : DonorFor(i)))]
                 : [],
             Units = units.ToImmutable(),
-            ShardOwners = owners,
+            ShardOwners = owners.ToImmutable(),
         };
         _plans[old.Step] = plan;
         Send(plan);
-        _effects.Add(new CoordinatorEffect.Viewed(_epoch, members));
+        SayView();
         return recomputed;
     }
 
-    private static ImmutableArray<Member> Rotated(ImmutableArray<Member> members, int by) =>
+    private static ImmutableArray<Standing> Rotated(ImmutableArray<Standing> members, int by) =>
         [.. members.Skip(by % members.Length), .. members.Take(by % members.Length)];
 }

@@ -13,14 +13,18 @@ public sealed partial class CoordinatorProtocol
     /// <summary>A worker has stored what it was ordered to: a checkpoint, the model, or both.</summary>
     public IReadOnlyList<CoordinatorEffect> Saved(MemberId id, long step, Digest? checkpoint, Digest? model, TimeSpan now)
     {
-        if (_over || !_members.ContainsKey(id) || !_saves.Remove(step)) return [];
+        if (_over || !_members.TryGetValue(id, out var member)) return [];
+        HearFrom(member, now);
+        // Ordered by a coordinator before this one: it is stored all the same.
+        var isNews = _saves.Remove(step) || (model is null && checkpoint is not null && step > (_newest?.Step ?? 0));
+        if (!isNews) return Take();
         if (checkpoint is { } state)
         {
             _newest = (step, state);
             _effects.Add(new CoordinatorEffect.Stored(step, IsModel: false, state));
         }
         if (model is { } weights) _effects.Add(new CoordinatorEffect.Stored(step, IsModel: true, weights));
-        foreach (var member in _members.Keys) _effects.Add(new CoordinatorEffect.SendSaved(member, step));
+        foreach (var keeper in _members.Keys) _effects.Add(new CoordinatorEffect.SendSaved(keeper, step));
         Advance(now);
         return Take();
     }
@@ -47,7 +51,7 @@ public sealed partial class CoordinatorProtocol
     private void OrderSave(long step)
     {
         if (!IsStored(step)) return;
-        var candidates = Active.Select(member => member.Member.Id).ToList();
+        var candidates = Takers.Select(member => member.Member.Id).ToList();
         var turn = _turn++ % candidates.Count;
         var order = new SaveOrder(step, IsCheckpoint(step), IsModel(step), [.. candidates.Skip(turn).Concat(candidates.Take(turn)).Take(Keepers)]);
         _saves.Add(step, new Save(order));
@@ -58,10 +62,13 @@ public sealed partial class CoordinatorProtocol
     {
         foreach (var (step, save) in _saves.ToList())
         {
-            bool CanWrite(MemberId id) => _members.TryGetValue(id, out var member) && member.Role == Role.Active && !save.Failed.Contains(id);
-            if (CanWrite(save.Order.Keepers[0])) continue;
+            bool CanWrite(MemberId id) => _members.TryGetValue(id, out var member) && member.Role == Role.Active && member.IsConnected && !save.Failed.Contains(id);
+            bool IsSilent(MemberId id) => _members[id].IsSilent;
+            if (CanWrite(save.Order.Keepers[0]) && !IsSilent(save.Order.Keepers[0])) continue;
             // The last state stays where it is: there anyone can write it. An earlier one is only with its keepers.
             ImmutableArray<MemberId> left = [.. step == LastStep ? Active.Select(member => member.Member.Id).Where(CanWrite) : save.Order.Keepers.Where(CanWrite)];
+            left = [.. left.OrderBy(IsSilent)];
+            if (left.SequenceEqual(save.Order.Keepers)) continue;
             if (left.Length > 0)
             {
                 save.Order = save.Order with { Keepers = left };
@@ -81,7 +88,7 @@ public sealed partial class CoordinatorProtocol
     private void CompleteWhenStored()
     {
         if (_over || _saves.Count > 0 || !Active.Any(member => member.State >= LastStep)) return;
-        _over = true;
+        _over = _completed = true;
         foreach (var id in _members.Keys) _effects.Add(new CoordinatorEffect.SendFinished(id));
         _effects.Add(new CoordinatorEffect.Completed(LastStep));
     }

@@ -18,22 +18,48 @@ public sealed record CoordinatorRules
     /// <summary>Workers to wait for before the first step.</summary>
     public int MinimumWorkers { get; init; } = 1;
 
-    /// <summary>A worker that says nothing for so long is taken for dead.</summary>
-    public TimeSpan SuspectAfter { get; init; } = TimeSpan.FromSeconds(2);
+    /// <summary>Names this coordinator's rule. Drawn by chance at each start: what workers say to each other counts only among those that follow one term.</summary>
+    public long Term { get; init; }
+
+    /// <summary>How often <see cref="CoordinatorProtocol.Ticked"/> is called.</summary>
+    public TimeSpan TickEvery { get; init; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>A worker that says nothing for so long is suspected: others do its work too, and it counts again once it speaks.</summary>
+    public TimeSpan SuspectAfter { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>A worker that says nothing for so long is hung up on.</summary>
+    public TimeSpan GiveUpAfter { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>How long to wait for workers that may come back with a state before going on without them.</summary>
+    public TimeSpan ReunionWithin { get; init; } = TimeSpan.FromSeconds(3);
 
     /// <summary>Longest that a learner may take to receive the state while the others wait for it.</summary>
     public TimeSpan LearnWithin { get; init; } = TimeSpan.FromSeconds(60);
 }
 
 /// <summary>How a worker introduces itself.</summary>
+/// <param name="Host">Where its peers reach it.</param>
 /// <param name="TokensPerStep">What a step's gradient is divided by.</param>
 /// <param name="Canary">Digest of the gradient of the first slice at the seed's weights: equal within a numeric class.</param>
 /// <param name="NumericClass">What decides floating-point bits there, for the message when canaries differ.</param>
-public sealed record Introduction(Member Member, RunShape Run, long TokensPerStep, Digest Canary, string NumericClass);
+public sealed record Introduction(string Name, string Host, int Port, RunShape Run, long TokensPerStep, Digest Canary, string NumericClass)
+{
+    /// <summary>Null for a worker that has no state yet.</summary>
+    public Returning? Returning { get; init; }
+}
+
+/// <summary>What a worker brings along that has a state but lost its coordinator.</summary>
+/// <param name="Term">Of the coordinator it followed.</param>
+/// <param name="Member">Who it was there.</param>
+/// <param name="Life">Of its last begin.</param>
+/// <param name="Peers">Members of its last plan, itself included: how many others may come back too.</param>
+/// <param name="PlannedUpTo">The last step it has a plan for. It goes on with that by itself.</param>
+public sealed record Returning(long Term, MemberId Member, long Life, int Peers, long PlannedUpTo, long State, StateReport Report);
 
 /// <summary>
-/// The coordinator's rules: who is in, who computes what, who owns which shard, and what changes when a worker dies or comes. Feed it what
-/// happened and when; carry out what it returns. It holds nothing that the run depends on: no weights, no sums, no votes.
+/// The coordinator's rules: who is in, who computes what, who owns which shard, and what changes when a worker dies, falls silent, leaves or comes.
+/// Feed it what happened and when; carry out what it returns. It holds nothing that the run depends on: no weights, no sums, no votes. One that
+/// starts with nothing in memory takes up the run from the states that its workers bring along.
 /// </summary>
 /// <remarks>Not thread-safe. Times are since the coordinator's start.</remarks>
 public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
@@ -46,15 +72,17 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
     private RunShape? _run = rules.Run;
     private Introduction? _first; // the worker that fixed the numeric class, and the run where nobody else had
     private long _epoch;
+    private int _nextMember;
     private int _nextUnit;
     private long _reached = rules.ResumeFrom?.Step ?? 0; // highest state that anyone has reached
     private bool _running;
     private bool _over;
+    private bool _completed;
     private (TimeSpan Since, int Slices)? _recovering;
 
     private enum Role
     {
-        /// <summary>Introduced, not in any plan yet.</summary>
+        /// <summary>Introduced, not in any plan.</summary>
         Waiting,
         Learner,
         Active,
@@ -63,6 +91,9 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
     private IEnumerable<Standing> Active => _members.Values.Where(member => member.Role == Role.Active);
 
     private IEnumerable<Standing> Learners => _members.Values.Where(member => member.Role == Role.Learner);
+
+    /// <summary>Active members that can be counted on.</summary>
+    private IEnumerable<Standing> Hands => Active.Where(member => !member.IsSuspect);
 
     public bool IsOver => _over;
 
@@ -76,93 +107,100 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
 
     private long LastStep => Math.Min(rules.StopAtStep ?? long.MaxValue, Shape.Steps);
 
-    public IReadOnlyList<CoordinatorEffect> Introduced(Introduction worker, TimeSpan now)
+    /// <param name="id">Who it is from here on: who it was, where it is still counted on.</param>
+    public IReadOnlyList<CoordinatorEffect> Introduced(Introduction worker, TimeSpan now, out MemberId id)
     {
+        if (!_over && worker.Returning is { } returning && returning.Term == _term && _members.TryGetValue(returning.Member, out var known))
+        {
+            if (known.Role == Role.Active && known.Life == returning.Life)
+            {
+                id = known.Member.Id;
+                TakeBack(known, returning, now);
+                return Take();
+            }
+            // It never heard of its last begin: that life is over before it was lived.
+            Depart(known, "it came back as another", now);
+        }
+        id = new MemberId(_nextMember++);
+        if (_completed)
+        {
+            _effects.Add(new CoordinatorEffect.SendFinished(id));
+            return Take();
+        }
         if (Objection(worker) is { } objection)
         {
-            _effects.Add(new CoordinatorEffect.Refuse(worker.Member.Id, objection));
+            _effects.Add(new CoordinatorEffect.Refuse(id, objection));
             return Take();
         }
         _run ??= worker.Run;
         _first ??= worker;
-        _members.Add(worker.Member.Id, new Standing(worker.Member) { LastHeard = now });
+        var member = new Standing(new Member(id, worker.Name, worker.Host, worker.Port)) { LastHeard = now, Kept = worker.Returning };
+        _members.Add(id, member);
+        GatherIfAhead(member, now);
         Advance(now);
         return Take();
     }
 
     /// <summary>The worker has this state: after its start, or after a step.</summary>
-    public IReadOnlyList<CoordinatorEffect> Reached(MemberId id, long state, StateReport report, TimeSpan now)
+    /// <param name="life">Of the begin it lives by: what it says of an earlier one is only what it could bring along.</param>
+    public IReadOnlyList<CoordinatorEffect> Reached(MemberId id, long life, long state, StateReport report, TimeSpan now)
     {
         if (_over || !_members.TryGetValue(id, out var member)) return [];
-        member.State = state;
+        HearFrom(member, now);
+        if (member.Role == Role.Waiting && member.Kept is { } kept && kept.Life == life)
+        {
+            member.Kept = kept with { State = state, Report = report };
+            GatherIfAhead(member, now);
+        }
+        else if (member.Role != Role.Waiting && member.Life == life)
+        {
+            Note(member, state, report, now);
+        }
+        if (!_over) Advance(now);
+        return Take();
+    }
+
+    public IReadOnlyList<CoordinatorEffect> Heard(MemberId id, TimeSpan now)
+    {
+        if (_over || !_members.TryGetValue(id, out var member)) return [];
+        HearFrom(member, now);
+        return Take();
+    }
+
+    private void Note(Standing member, long state, StateReport report, TimeSpan now)
+    {
+        var isFirst = member.State is null;
+        (member.State, member.Report) = (state, report);
         member.FirstState ??= state;
-        member.LastHeard = now;
         if (!_hashes.TryAdd(state, report.WeightsHash) && _hashes[state] != report.WeightsHash)
         {
             Fail(new AisleException(
                 "AISLE-5120",
                 $"Worker {member.Member.Name} has other weights at step {state} than the worker that reached it first ({report.WeightsHash:x16} against {_hashes[state]:x16}).",
                 "One of the machines computes wrongly: run `aisle doctor` on both, and resume from the last checkpoint without the faulty one."));
-            return Take();
+            return;
         }
-        if (state > _reached)
-        {
-            _reached = state;
-            _effects.Add(new CoordinatorEffect.Committed(state, report, Active.Count(), now));
-            if (_recovering is { } recovering)
-            {
-                _recovering = null;
-                _effects.Add(new CoordinatorEffect.Recovered(state, now - recovering.Since, recovering.Slices));
-            }
-        }
+        Commit(state, report, Hands.Count(), now);
         foreach (var old in _hashes.Keys.Where(known => known < state - 8).ToList()) _hashes.Remove(old);
-        Advance(now);
-        return Take();
+        // It made one step more before it heard of the plan: the slices it was given are past for it.
+        if (isFirst && member.Role == Role.Active && _plans.Keys.Any(step => step < state)) ReviseAll();
     }
 
-    public IReadOnlyList<CoordinatorEffect> Heard(MemberId id, TimeSpan now)
+    private void Commit(long state, StateReport report, int workers, TimeSpan now)
     {
-        if (_members.TryGetValue(id, out var member)) member.LastHeard = now;
-        return [];
-    }
-
-    /// <summary>The worker's connection is gone.</summary>
-    public IReadOnlyList<CoordinatorEffect> Lost(MemberId id, string reason, TimeSpan now)
-    {
-        Remove(id, reason, now);
-        return Take();
-    }
-
-    /// <summary>A worker has tried for a while and cannot reach a peer whose connection to the coordinator stands.</summary>
-    public IReadOnlyList<CoordinatorEffect> Unreachable(MemberId by, MemberId peer, TimeSpan now)
-    {
-        if (_members.TryGetValue(by, out var accuser) && _members.ContainsKey(peer))
-        {
-            _effects.Add(new CoordinatorEffect.HangUp(peer));
-            Remove(peer, $"{accuser.Member.Name} cannot reach it", now);
-        }
-        return Take();
-    }
-
-    public IReadOnlyList<CoordinatorEffect> Ticked(TimeSpan now)
-    {
-        foreach (var member in _members.Values.ToList())
-        {
-            var reason = now - member.LastHeard > rules.SuspectAfter ? $"it said nothing for {(now - member.LastHeard).TotalSeconds:0.0} s"
-                : member.Role == Role.Learner && member.State is null && now - member.BegunAt > rules.LearnWithin ? $"it did not receive the state within {rules.LearnWithin.TotalSeconds:0} s"
-                : null;
-            if (reason is null) continue;
-            _effects.Add(new CoordinatorEffect.HangUp(member.Member.Id));
-            Remove(member.Member.Id, reason, now);
-        }
-        return Take();
+        if (state <= _reached) return;
+        _reached = state;
+        _effects.Add(new CoordinatorEffect.Committed(state, report, workers, now));
+        if (_recovering is not { } recovering) return;
+        _recovering = null;
+        _effects.Add(new CoordinatorEffect.Recovered(state, now - recovering.Since, recovering.Slices));
     }
 
     private AisleException? Objection(Introduction worker)
     {
-        var name = worker.Member.Name;
+        var name = worker.Name;
         if (_over) return new AisleException("AISLE-5121", "The run is over; it needs no more workers.", "Nothing to do.");
-        if (_run?.Objection(name, worker.Run, rules.Run is null ? $"the first worker {_first!.Member.Name}" : "the job") is { } objection) return objection;
+        if (_run?.Objection(name, worker.Run, rules.Run is null ? $"the first worker {_first!.Name}" : "the job") is { } objection) return objection;
         if (Math.Min(rules.StopAtStep ?? long.MaxValue, worker.Run.Steps) is var last && rules.ResumeFrom?.Step > last)
         {
             return new AisleException("AISLE-5114", $"The run of worker {name} ends at step {last}, before step {rules.ResumeFrom?.Step} of its checkpoint.", "Resume from an earlier checkpoint, or stop later.");
@@ -171,7 +209,7 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
         if (first.TokensPerStep != worker.TokensPerStep)
         {
             return new AisleException(
-                "AISLE-5150", $"Worker {name} counts {worker.TokensPerStep} tokens in a step, {first.Member.Name} {first.TokensPerStep}: their data differ.", "Start all workers with the same inputs.");
+                "AISLE-5150", $"Worker {name} counts {worker.TokensPerStep} tokens in a step, {first.Name} {first.TokensPerStep}: their data differ.", "Start all workers with the same inputs.");
         }
         return first.Canary == worker.Canary ? null : new AisleException(
             "AISLE-5123",
@@ -195,12 +233,19 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
 
     private sealed class Standing(Member member)
     {
-        public Member Member => member;
+        public Member Member { get; set; } = member;
 
         public Role Role { get; set; }
 
-        /// <summary>Highest state it has reported.</summary>
+        /// <summary>What it brought along, until it begins.</summary>
+        public Returning? Kept { get; set; }
+
+        public long Life { get; set; }
+
+        /// <summary>Highest state it has reported in this life.</summary>
         public long? State { get; set; }
+
+        public StateReport Report { get; set; }
 
         /// <summary>The state it began with: it never held what led to that one.</summary>
         public long? FirstState { get; set; }
@@ -208,5 +253,17 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
         public TimeSpan LastHeard { get; set; }
 
         public TimeSpan BegunAt { get; set; }
+
+        public bool IsConnected { get; set; } = true;
+
+        public bool IsSilent { get; set; }
+
+        public bool IsLeaving { get; set; }
+
+        /// <summary>The last step in which it was given slices or shards.</summary>
+        public long LastDuty { get; set; } = -1;
+
+        /// <summary>It may be dead, or not: others do its work too.</summary>
+        public bool IsSuspect => !IsConnected || IsSilent;
     }
 }

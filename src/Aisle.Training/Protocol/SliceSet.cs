@@ -58,6 +58,17 @@ public sealed class SliceSet : IEquatable<SliceSet>
         return false;
     }
 
+    /// <summary>Whether <paramref name="whole"/> has every slice of this set.</summary>
+    public bool IsWithin(SliceSet whole)
+    {
+        if (_words.Length > whole._words.Length) return false;
+        for (var i = 0; i < _words.Length; i++)
+        {
+            if ((_words[i] & ~whole._words[i]) != 0) return false;
+        }
+        return true;
+    }
+
     public SliceSet Union(SliceSet other)
     {
         var (shorter, longer) = _words.Length < other._words.Length ? (_words, other._words) : (other._words, _words);

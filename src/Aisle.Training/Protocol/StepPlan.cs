@@ -32,10 +32,10 @@ internal sealed class MemberIdJson : JsonConverter<MemberId>
 public sealed record Member(MemberId Id, string Name, string Host, int Port);
 
 /// <summary>
-/// Slices that one member computes and hands on as one sum. After a death the dead member's units are cut into smaller ones, so any two units of
-/// a step are nested or disjoint, never half overlapping.
+/// Slices that one member computes and hands on as one sum. When it cannot be counted on, others are given parts of the same slices as well: any two
+/// units of a step are nested or disjoint, never half overlapping, and whichever result comes first counts.
 /// </summary>
-/// <param name="Member">Null when the member died but somebody already holds the finished step, so that nobody needs to compute them.</param>
+/// <param name="Member">Null when the member is gone: its slices are in other units, or somebody already holds the finished step.</param>
 public sealed record Unit(int Id, SliceSet Slices, MemberId? Member);
 
 /// <summary>A member without state: it receives this step's reduced gradients like everyone and the state they apply to from its donor.</summary>

@@ -29,6 +29,9 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
     /// <summary>Updates made to the weights so far; null while there are no weights yet.</summary>
     public long? State { get; private set; }
 
+    /// <summary>The last step there is a plan for; −1 before the first.</summary>
+    public long PlannedUpTo => _latestPlan;
+
     /// <summary>Whether a plan has come. Until then there is no telling which steps peers may rightly speak of: let them wait.</summary>
     public bool HasPlan => _latestPlan >= 0;
 
@@ -47,6 +50,15 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
         return Take();
     }
 
+    /// <summary>The coordinator is there again after a break: what was told to it may be lost.</summary>
+    public IReadOnlyList<WorkerEffect> CoordinatorReturned()
+    {
+        _written.Clear();
+        if (State is { } state) Emit(WorkerAction.ReportState, state);
+        DriveAll();
+        return Take();
+    }
+
     public IReadOnlyList<WorkerEffect> Planned(StepPlan plan)
     {
         if (plan.Step <= _released || (PlanOf(plan.Step) is { } known && known.Epoch >= plan.Epoch)) return [];
@@ -54,6 +66,7 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
         {
             throw new AisleException("AISLE-5132", $"The coordinator plans {plan.ShardOwners.Length} shards; this model has {shards}.", "Start the coordinator and all workers from one version and recipe.");
         }
+        if (plan.Step >= _latestPlan) _stateSentTo.RemoveWhere(peer => !plan.Receivers.Any(member => member.Id == peer)); // should it ever come again, it comes without state
         _latestPlan = Math.Max(_latestPlan, plan.Step);
         // A plan for step t is made when everyone has state t − 1: steps before that are needed by nobody.
         Release(upTo: plan.Step - 2);

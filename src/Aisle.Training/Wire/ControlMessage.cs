@@ -18,6 +18,7 @@ namespace Aisle.Training.Wire;
 [JsonDerivedType(typeof(NotSaved), "notSaved")]
 [JsonDerivedType(typeof(SaveAnnounced), "saveAnnounced")]
 [JsonDerivedType(typeof(Finished), "finished")]
+[JsonDerivedType(typeof(Leave), "leave")]
 [JsonDerivedType(typeof(Heartbeat), "heartbeat")]
 internal abstract record ControlMessage
 {
@@ -26,20 +27,21 @@ internal abstract record ControlMessage
     }
 
     /// <summary>A worker's first message. The host is the address it called from.</summary>
-    public sealed record Introduce(string Name, int Port, RunShape Run, long TokensPerStep, Digest Canary, string NumericClass) : ControlMessage;
+    public sealed record Introduce(string Name, int Port, RunShape Run, long TokensPerStep, Digest Canary, string NumericClass, Returning? Returning) : ControlMessage;
 
     public sealed record Welcome(MemberId Member) : ControlMessage;
 
     public sealed record Refused(string Code, string What, string Next) : ControlMessage;
 
-    public sealed record Begin(StateSource Source, long Step, Digest? Checkpoint) : ControlMessage;
+    public sealed record Begin(BeginOrder Order) : ControlMessage;
 
     public sealed record Plan(StepPlan Step) : ControlMessage;
 
+    /// <param name="Life">Of the begin that the worker lives by.</param>
     /// <param name="Times">Of the step just made; all zero for the state a worker starts with.</param>
-    public sealed record Reached(long State, ulong WeightsHash, double LossPerToken, bool Skipped, double GradientNorm, double LearningRate, StepTimes Times) : ControlMessage;
+    public sealed record Reached(long Life, long State, StateReport Report, StepTimes Times) : ControlMessage;
 
-    public sealed record Unreachable(MemberId Peer) : ControlMessage;
+    public sealed record Unreachable(long Life, MemberId Peer) : ControlMessage;
 
     public sealed record OrderSave(SaveOrder Order) : ControlMessage;
 
@@ -50,6 +52,9 @@ internal abstract record ControlMessage
     public sealed record SaveAnnounced(long Step) : ControlMessage;
 
     public sealed record Finished : ControlMessage;
+
+    /// <summary>The worker wants to go when it is not needed any more.</summary>
+    public sealed record Leave : ControlMessage;
 
     public sealed record Heartbeat : ControlMessage;
 
@@ -64,6 +69,8 @@ internal abstract record ControlMessage
             {
                 throw new JsonException("a plan lacks a part");
             }
+            if (message is Begin { Order: { Step: < 0 } or { Source: StateSource.Checkpoint, Checkpoint: null } }) throw new JsonException("a begin lacks its state");
+            if (message is Introduce { Returning: { State: < 0 } or { Peers: < 0 } }) throw new JsonException("no worker brings such a state");
             if (message is OrderSave { Order: var order } && (order is null || order.Keepers.IsDefaultOrEmpty)) throw new JsonException("an order to save lacks its keepers");
             return message;
         }

@@ -20,6 +20,7 @@ internal static class TrainingWork
             Coordinator = IPEndPoint.Parse(start.Order.Coordinator!),
             Secret = Convert.FromHexString(start.Order.Secret!),
             Recipe = TrainingRecipe.FromParameters(TrainingResume.RecipeOf(spec), spec.Seed),
+            ReconnectWithin = TimeSpan.Zero, // a coordinator that is started again has another port and secret, and whoever placed this worker places it anew
             Model = recipe => new LanguageModelTraining(recipe, tokens),
             NumericClass = NumericClass.OfThisMachine().Fingerprint,
             Store = new ArtifactCheckpoints(client.Artifacts),

@@ -5,7 +5,10 @@ namespace Aisle.Training.Tests.Processes;
 /// <summary>Real worker processes over loopback TCP.</summary>
 public sealed class ProcessTests(ITestOutputHelper output)
 {
+    private static readonly string[] s_long = ["steps=400", "slices=15", "sequencesPerSlice=2", "contextTokens=16", "optimizer.learningRate=0.02"];
+    private static readonly string[] s_slow = ["steps=160", "slices=15", "sequencesPerSlice=8", "contextTokens=16", "optimizer.learningRate=0.02"];
     private static readonly Lazy<Task<TrainingOutcome>> s_alone = new(() => TrainAsync(1));
+    private static readonly Lazy<Task<TrainingOutcome>> s_longAlone = new(() => TrainAsync(1, s_long));
 
     [Theory]
     [InlineData(2)]
@@ -67,32 +70,78 @@ public sealed class ProcessTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public async Task A_worker_that_falls_silent_is_given_up_and_told_so_when_it_wakes()
+    public async Task A_worker_that_stands_still_for_a_while_keeps_its_process_and_takes_part_again()
     {
-        await using var run = new ProcessRun(minimumWorkers: 2);
+        await using var run = new ProcessRun(minimumWorkers: 2, parameters: s_slow);
         _ = run.StartWorker("awake");
-        var asleep = run.StartWorker("asleep", mayFail: true);
+        _ = run.StartWorker("asleep");
         await run.Seen(happened => happened is StepCommitted { Step: >= 3 });
         await run.SignalAsync("asleep", "STOP");
-        AssertSame(await s_alone.Value, await run.CompletionAsync());
-        Assert.Contains(run.Events, happened => happened is WorkerLost { Name: "asleep" } lost && lost.Reason.Contains("said nothing", StringComparison.Ordinal));
+        await run.Seen(happened => happened is WorkerLost { Name: "asleep" });
+        var stood = run.Events.OfType<WorkerSuspected>().Single();
+        var next = run.Events.OfType<StepCommitted>().First(committed => committed.At > stood.At);
         await run.SignalAsync("asleep", "CONT");
-        Assert.Contains("AISLE-5128", await asleep.WaitAsync(TimeSpan.FromSeconds(20)), StringComparison.Ordinal);
+        var outcome = await run.CompletionAsync();
+
+        var rejoined = run.Events.OfType<WorkerJoined>().Last(joined => joined.Name == "asleep");
+        Assert.True(rejoined.At > stood.At);
+        Assert.Contains(run.Events.OfType<StepCommitted>(), committed => committed.At > rejoined.At && committed.Workers == 2);
+        Assert.Equal(Enumerable.Range(1, (int)outcome.Step).Select(step => (long)step), run.CommittedSteps);
+        AssertSame(await TrainAsync(1, s_slow), outcome);
+        Assert.InRange(next.At - stood.At, TimeSpan.Zero, TimeSpan.FromSeconds(2));
+        output.WriteLine($"silent for {stood.Silence.TotalMilliseconds:0} ms when suspected; step {next.Step} came {(next.At - stood.At).TotalMilliseconds:0} ms later");
+    }
+
+    [Fact]
+    public async Task A_run_whose_coordinator_is_killed_goes_on_with_the_next_one_without_a_step_lost()
+    {
+        await using var run = new SeparateCoordinatorRun(s_long);
+        await run.StartCoordinatorAsync(minimumWorkers: 3);
+        for (var i = 0; i < 3; i++) run.StartWorker($"w{i}");
+        await run.Reached(20);
+        run.KillCoordinator();
+        await run.StartCoordinatorAsync(minimumWorkers: 3);
+        await run.Reached(60);
+        run.KillCoordinator();
+        await run.StartCoordinatorAsync(minimumWorkers: 3);
+        var hash = await run.EndAsync();
+
+        Assert.Equal((await s_longAlone.Value).WeightsHash.ToString("x16"), hash);
+        // Each coordinator begins at the state that the one before left its workers with, or the next: nothing is made twice.
+        foreach (var (before, after) in run.Steps.Zip(run.Steps.Skip(1)))
+        {
+            Assert.Equal(Enumerable.Range((int)after[0], after.Count).Select(step => (long)step), after);
+            Assert.InRange(after[0], before[^1], before[^1] + 1);
+        }
+        output.WriteLine(string.Join("; ", run.Steps.Select(steps => $"steps {steps[0]} to {steps[^1]}")) + $"; reunited {string.Join(" and ", run.ReunitedAfter.Select(time => $"{time.TotalMilliseconds:0} ms"))} after the next coordinator's start");
+    }
+
+    [Fact]
+    public async Task A_worker_that_asks_to_leave_is_let_go_and_nothing_is_computed_again()
+    {
+        await using var run = new ProcessRun(minimumWorkers: 2, parameters: s_long);
+        _ = run.StartWorker("stays");
+        var message = run.StartWorker("leaves");
+        await run.Seen(happened => happened is StepCommitted { Step: >= 3 });
+        await run.SignalAsync("leaves", "TERM");
+        Assert.DoesNotContain("AISLE", await message.WaitAsync(TimeSpan.FromSeconds(20)), StringComparison.Ordinal);
+        AssertSame(await s_longAlone.Value, await run.CompletionAsync());
+        Assert.Single(run.Events.OfType<WorkerLeft>());
+        Assert.Empty(run.Events.OfType<WorkerLost>());
+        Assert.Empty(run.Events.OfType<StepRecovered>());
     }
 
     [Fact]
     public async Task A_worker_that_joins_in_mid_run_takes_part_and_changes_no_bit()
     {
-        await using var run = new ProcessRun(minimumWorkers: 2, parameters: ["steps=400", "slices=15", "sequencesPerSlice=2", "contextTokens=16", "optimizer.learningRate=0.02"]);
+        await using var run = new ProcessRun(minimumWorkers: 2, parameters: s_long);
         _ = run.StartWorker("w0");
         _ = run.StartWorker("w1");
         await run.Seen(happened => happened is StepCommitted { Step: 3 });
         _ = run.StartWorker("late");
         var outcome = await run.CompletionAsync();
 
-        await using var alone = new ProcessRun(parameters: ["steps=400", "slices=15", "sequencesPerSlice=2", "contextTokens=16", "optimizer.learningRate=0.02"]);
-        _ = alone.StartWorker("w0");
-        AssertSame(await alone.CompletionAsync(), outcome);
+        AssertSame(await s_longAlone.Value, outcome);
         Assert.Contains(run.Events.OfType<WorkerJoined>(), joined => joined.Name == "late");
         Assert.Contains(run.Events.OfType<StepCommitted>(), committed => committed.Workers == 3);
     }
@@ -170,9 +219,9 @@ public sealed class ProcessTests(ITestOutputHelper output)
         Assert.Empty(run.Events);
     }
 
-    private static async Task<TrainingOutcome> TrainAsync(int workers)
+    private static async Task<TrainingOutcome> TrainAsync(int workers, string[]? parameters = null)
     {
-        await using var run = new ProcessRun(minimumWorkers: workers);
+        await using var run = new ProcessRun(minimumWorkers: workers, parameters: parameters);
         for (var i = 0; i < workers; i++) _ = run.StartWorker($"w{i}");
         return await run.CompletionAsync();
     }

@@ -13,7 +13,7 @@ public sealed class AdmissionTests
     {
         var coordinator = new CoordinatorProtocol(new CoordinatorRules());
         Assert.Null(coordinator.Run);
-        var effects = coordinator.Introduced(Worker(0, s_shape), default);
+        var effects = coordinator.Introduced(Worker(0, s_shape), default, out _);
         Assert.Equal(s_shape, coordinator.Run);
         Assert.Equal(640, coordinator.TokensPerStep);
         var plan = Assert.Single(effects.OfType<CoordinatorEffect.SendPlan>()).Plan;
@@ -44,10 +44,10 @@ public sealed class AdmissionTests
     private static string Refusal(RunShape shape, long tokens = 640, string canary = "canary")
     {
         var coordinator = new CoordinatorProtocol(new CoordinatorRules());
-        coordinator.Introduced(Worker(0, s_shape), default);
-        return Assert.Single(coordinator.Introduced(Worker(1, shape, tokens, canary), default).OfType<CoordinatorEffect.Refuse>()).Reason.Message;
+        coordinator.Introduced(Worker(0, s_shape), default, out _);
+        return Assert.Single(coordinator.Introduced(Worker(1, shape, tokens, canary), default, out _).OfType<CoordinatorEffect.Refuse>()).Reason.Message;
     }
 
     private static Introduction Worker(int id, RunShape shape, long tokens = 640, string canary = "canary") =>
-        new(new Member(new MemberId(id), $"w{id}", "", 0), shape, tokens, Digest.Of(canary), "class");
+        new($"w{id}", "", 0, shape, tokens, Digest.Of(canary), "class");
 }

@@ -5,47 +5,36 @@ namespace Aisle.Training.Tests.Simulation;
 
 /// <summary>
 /// A coordinator and its workers in one thread. Whatever can happen next is chosen by chance from one seed: a message arrives, a slice is
-/// computed, a worker dies, comes, is taken for dead while it lives, or a connection breaks with what is in flight.
+/// computed, time passes, or something goes wrong (<see cref="Disturb"/>).
 /// </summary>
-internal sealed class SimulatedCluster
+internal sealed partial class SimulatedCluster
 {
     private readonly RunShape _shape;
     private readonly Random _random;
-    private readonly CoordinatorProtocol _coordinator;
-    private readonly SortedDictionary<MemberId, SimulatedWorker> _alive = [];
-    private readonly SortedDictionary<(int From, int To), Queue<DataMessage>> _data = [];
-    private readonly SortedDictionary<MemberId, Queue<Action>> _toCoordinator = [];
-    private readonly SortedDictionary<MemberId, Queue<Action<SimulatedWorker>>> _toWorker = [];
+    private readonly SortedDictionary<int, SimulatedWorker> _alive = [];
+    private readonly SortedDictionary<(int From, int To, long Term), Queue<(MemberId To, DataMessage Message)>> _data = [];
+    private readonly SortedDictionary<int, Queue<Action>> _toCoordinator = [];
+    private readonly SortedDictionary<int, Queue<Action<SimulatedWorker>>> _toWorker = [];
+    private readonly SortedDictionary<MemberId, int> _connections = []; // member → process, as the coordinator of the moment knows them
     private readonly Dictionary<Digest, float[]> _store = [];
-    private readonly SortedSet<MemberId> _active = [];
-    private readonly bool _mayLoseAll;
+    private readonly SortedSet<int> _active = [];
     private readonly int _minimum;
-    private int _nextId;
-    private int _killsLeft;
-    private int _joinsLeft;
-    private int _suspicionsLeft;
-    private int _resetsLeft;
-    private long _clock;
+    private CoordinatorProtocol _coordinator;
+    private (long, Digest)? _announced; // the newest checkpoint that somebody was told of
+    private int _nextProcess;
+    private long _coordinators;
+    private TimeSpan _clock;
 
-    public SimulatedCluster(int seed, int steps = 6, int slices = 11)
+    public SimulatedCluster(int seed, Disturbances disturbances, int steps = 6, int slices = 11)
     {
         _random = new Random(seed);
         Slices = slices;
         Steps = steps;
-        _mayLoseAll = _random.Next(10) == 0;
-        _killsLeft = _random.Next(5);
-        _joinsLeft = _random.Next(5);
-        _suspicionsLeft = _random.Next(3) / 2;
-        _resetsLeft = _random.Next(3);
+        Plan(disturbances);
         var workers = _random.Next(1, 6);
+        _minimum = _random.Next(1, workers + 1);
         _shape = new RunShape(Digest.Of("recipe"), slices, SimulatedModel.Shards, steps, _random.Next(3));
-        _coordinator = new CoordinatorProtocol(new CoordinatorRules
-        {
-            Run = _random.Next(2) == 0 ? _shape : null,
-            MinimumWorkers = _minimum = _random.Next(1, workers + 1),
-            SuspectAfter = TimeSpan.MaxValue,
-            LearnWithin = TimeSpan.MaxValue,
-        });
+        _coordinator = NewCoordinator();
         for (var i = 0; i < workers; i++) Join();
     }
 
@@ -63,134 +52,141 @@ internal sealed class SimulatedCluster
 
     public bool IsOver { get; private set; }
 
-    public int Kills { get; private set; }
+    public int Reunions { get; private set; }
 
-    public void Run(int atMost = 200_000)
+    public int Returns { get; private set; }
+
+    public int WentAway { get; private set; }
+
+    public void Run(int atMost = 50_000)
     {
+        var idle = 0;
         for (var i = 0; !IsOver; i++)
         {
-            if (i == atMost) Assert.Fail("The run does not end.");
-            if (!Step()) Assert.Fail($"Nothing can happen any more, and the run is not over:\n{Describe()}");
+            if (i == atMost) Assert.Fail($"The run does not end:\n{Describe()}");
+            idle = Step() ? 0 : idle + 1;
+            if (idle == 500) Assert.Fail($"Nothing can happen any more, and the run is not over:\n{Describe()}");
         }
     }
 
     public string Describe() => string.Join('\n', [
-        $"commits {string.Join(',', Commits.Select(commit => commit.State))}; active {string.Join(',', _active)}; waiting messages {_data.Sum(queue => queue.Value.Count)}",
-        .. _alive.Values.Select(worker => $"{worker.Id}: state {worker.Rules.State}, {worker.Rules}"),
-        .. _alive.Values.SelectMany(worker => worker.Rules.State is { } state ? new[] { worker.Rules.PlanOf(state), worker.Rules.PlanOf(state - 1) } : []).OfType<StepPlan>().Distinct().Select(plan => plan.ToString()),
+        $"commits {string.Join(',', Commits.Select(commit => commit.State))}; active {string.Join(',', _active)}; stopped {string.Join(',', _stopped)}; waiting messages {string.Join(',', _data.Where(queue => queue.Value.Count > 0).Select(queue => $"{queue.Key}×{queue.Value.Count}"))}",
+        .. _alive.Values.Select(worker => $"process {worker.Process} as {worker.Member}: state {worker.Rules.State}, term {worker.Term}, life {worker.Life}, planned {worker.Rules.PlannedUpTo}"),
+        .. _alive.Values.SelectMany(worker => worker.Rules.State is { } state ? new[] { worker.Rules.PlanOf(state), worker.Rules.PlanOf(state - 1) } : []).OfType<StepPlan>().DistinctBy(plan => plan.Epoch)
+            .Select(plan => $"plan {plan.Epoch} of {plan.Step}: members {string.Join(',', plan.Members.Select(member => member.Id))} learners {string.Join(',', plan.Learners.Select(learner => $"{learner.Member.Id}<{learner.Donor}"))} units {string.Join(' ', plan.Units.Select(unit => $"{unit.Id}:{unit.Slices}@{unit.Member}"))} owners {string.Join(',', plan.ShardOwners)}"),
     ]);
 
-    public void Send(MemberId from, MemberId to, DataMessage message)
+    public void Send(SimulatedWorker from, MemberId to, DataMessage message)
     {
-        var queue = Queue(_data, (from.Value, to.Value));
-        queue.Enqueue(message);
-        if (_random.Next(20) == 0) queue.Enqueue(message);
+        if (from.ProcessOf(to) is not { } process) return;
+        var queue = Queue(_data, (from.Process, process, from.Term));
+        queue.Enqueue((to, message));
+        if (_random.Next(20) == 0) queue.Enqueue((to, message));
     }
 
-    public void Report(MemberId from, long state, ulong hash) =>
-        Queue(_toCoordinator, from).Enqueue(() => Carry(_coordinator.Reached(from, state, new StateReport(hash, 0, false), Now())));
+    public void Report(SimulatedWorker from, long state, ulong hash)
+    {
+        var life = from.Life;
+        Tell(from, id => _coordinator.Reached(id, life, state, new StateReport(hash, 0, false), Now()));
+    }
 
-    public void ReportSaved(MemberId from, SaveOrder order, float[] weights)
+    public void ReportSaved(SimulatedWorker from, SaveOrder order, float[] weights)
     {
         var digest = Digest.Of(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(weights));
         _store[digest] = weights;
         Stored[order.Step] = SimulatedModel.Hash(weights);
-        Queue(_toCoordinator, from).Enqueue(() => Carry(_coordinator.Saved(from, order.Step, order.Checkpoint ? digest : null, order.Model ? digest : null, Now())));
+        Tell(from, id => _coordinator.Saved(id, order.Step, order.Checkpoint ? digest : null, order.Model ? digest : null, Now()));
     }
 
-    public void ReportNotSaved(MemberId from, long step) =>
-        Queue(_toCoordinator, from).Enqueue(() => Carry(_coordinator.NotSaved(from, step, "no copy", Now())));
+    public void ReportNotSaved(SimulatedWorker from, long step) => Tell(from, id => _coordinator.NotSaved(id, step, "no copy", Now()));
 
-    private TimeSpan Now() => TimeSpan.FromTicks(++_clock);
+    private CoordinatorProtocol NewCoordinator() => new(new CoordinatorRules
+    {
+        Run = _random.Next(2) == 0 ? _shape : null,
+        ResumeFrom = _random.Next(2) == 0 ? _announced : null,
+        MinimumWorkers = _minimum,
+        Term = 1_000_000 * ++_coordinators,
+        GiveUpAfter = _random.Next(4) == 0 ? TimeSpan.FromSeconds(3) : TimeSpan.MaxValue,
+        LearnWithin = TimeSpan.MaxValue,
+    });
+
+    private TimeSpan Now() => _clock += TimeSpan.FromTicks(1);
 
     private static Queue<T> Queue<TKey, T>(SortedDictionary<TKey, Queue<T>> queues, TKey key)
         where TKey : notnull => queues.TryGetValue(key, out var queue) ? queue : queues[key] = new Queue<T>();
 
+    /// <summary>On the worker's connection of the moment: whoever it is to the coordinator when the message arrives.</summary>
+    private void Tell(SimulatedWorker from, Func<MemberId, IReadOnlyList<CoordinatorEffect>> rule) => Queue(_toCoordinator, from.Process).Enqueue(() =>
+    {
+        if (MemberOf(from.Process) is { } id) Carry(rule(id));
+    });
+
+    private MemberId? MemberOf(int process)
+    {
+        foreach (var (id, at) in _connections)
+        {
+            if (at == process) return id;
+        }
+        return null;
+    }
+
+    private void Introduce(SimulatedWorker worker)
+    {
+        var introduction = new Introduction($"w{worker.Process}", "", worker.Process, _shape, 1, Digest.Of("canary"), "") { Returning = worker.Returning };
+        Queue(_toCoordinator, worker.Process).Enqueue(() =>
+        {
+            if (MemberOf(worker.Process) is { } before) _connections.Remove(before);
+            var effects = _coordinator.Introduced(introduction, Now(), out var id);
+            _connections[id] = worker.Process;
+            Queue(_toWorker, worker.Process).Enqueue(welcomed => welcomed.Welcome(id));
+            Carry(effects);
+        });
+    }
+
     private bool Step()
     {
         if (_random.Next(60) == 0) Disturb();
+        if (_random.Next(25) == 0) Tick();
         var choices = new List<Action>();
-        foreach (var (link, queue) in _data)
+        foreach (var ((_, to, term), queue) in _data)
         {
-            if (queue.Count > 0 && _alive.TryGetValue(new MemberId(link.To), out var worker) && worker.Rules.HasPlan) choices.Add(() => worker.Receive(queue.Dequeue()));
+            if (queue.Count == 0 || !IsRunning(to, out var worker)) continue;
+            if (term < worker.Term) queue.Clear();
+            if (term != worker.Term) continue;
+            while (queue.TryPeek(out var late) && worker.IsLateFor(late.To)) queue.Dequeue();
+            if (queue.TryPeek(out var next) && worker.MayReceive(next.To)) choices.Add(() => worker.Receive(queue.Dequeue().Message));
         }
         foreach (var queue in _toCoordinator.Values.Where(queue => queue.Count > 0)) choices.Add(() => queue.Dequeue()());
-        foreach (var (id, queue) in _toWorker)
+        foreach (var (process, queue) in _toWorker)
         {
-            if (queue.Count > 0 && _alive.TryGetValue(id, out var worker)) choices.Add(() => queue.Dequeue()(worker));
+            if (queue.Count > 0 && IsRunning(process, out var worker)) choices.Add(() => queue.Dequeue()(worker));
         }
-        foreach (var worker in _alive.Values)
+        foreach (var worker in _alive.Values.Where(worker => !_stopped.Contains(worker.Process)))
         {
             if (worker.HasWork) choices.Add(worker.Work);
             if (worker.Disk.Count > 0) choices.Add(() => worker.Disk.Dequeue()());
         }
-        if (choices.Count == 0 && _alive.Count < _minimum) choices.Add(Join); // a run that waits for workers gets one
-        if (choices.Count == 0) return false;
+        if (choices.Count == 0)
+        {
+            if (_alive.Count < _minimum) Join(); // a run that waits for workers gets one
+            else if (_stopped.Count > 0 && _random.Next(10) == 0) Resume();
+            else Tick();
+            return false;
+        }
         choices[_random.Next(choices.Count)]();
         return true;
     }
 
-    private void Disturb()
+    private bool IsRunning(int process, out SimulatedWorker worker) => _alive.TryGetValue(process, out worker!) && !_stopped.Contains(process);
+
+    private void Tick()
     {
-        switch (_random.Next(4))
+        _clock += TimeSpan.FromMilliseconds(250);
+        foreach (var (id, process) in _connections.ToList())
         {
-            case 0 when _killsLeft > 0 && Victim() is { } victim:
-                _killsLeft--;
-                Kill(victim);
-                break;
-            case 1 when _joinsLeft > 0:
-                _joinsLeft--;
-                Join();
-                break;
-            case 2 when _suspicionsLeft > 0 && Victim() is { } suspect:
-                // Taken for dead while it lives: its messages go on arriving until it learns that it was given up.
-                _suspicionsLeft--;
-                Carry(_coordinator.Lost(suspect, "suspected", Now()));
-                Queue(_toWorker, suspect).Enqueue(worker => Kill(worker.Id));
-                _active.Remove(suspect);
-                break;
-            case 3 when _resetsLeft > 0 && _alive.Count > 1:
-                _resetsLeft--;
-                var (a, b) = (_alive.Values.ElementAt(_random.Next(_alive.Count)), _alive.Keys.ElementAt(_random.Next(_alive.Count)));
-                LoseTail(Queue(_data, (a.Id.Value, b.Value)));
-                a.LinkReset(b);
-                break;
+            if (IsRunning(process, out _) && _random.Next(10) != 0) Carry(_coordinator.Heard(id, Now()));
         }
-    }
-
-    // Somebody with the state stays, unless this run is one of those that may lose everything and start from what is stored.
-    private MemberId? Victim()
-    {
-        var candidates = _alive.Keys.Where(id => _mayLoseAll || !(_active.Count == 1 && _active.Contains(id))).ToList();
-        return candidates.Count == 0 ? null : candidates[_random.Next(candidates.Count)];
-    }
-
-    private void Join()
-    {
-        var id = new MemberId(_nextId++);
-        _alive.Add(id, new SimulatedWorker(this, id));
-        var introduction = new Introduction(new Member(id, $"w{id.Value}", "", 0), _shape, 1, Digest.Of("canary"), "");
-        Queue(_toCoordinator, id).Enqueue(() => Carry(_coordinator.Introduced(introduction, Now())));
-    }
-
-    private void Kill(MemberId id)
-    {
-        if (!_alive.Remove(id)) return;
-        Kills++;
-        _active.Remove(id);
-        foreach (var (link, queue) in _data.Where(queue => queue.Key.From == id.Value)) LoseTail(queue);
-        _toWorker.Remove(id);
-        // What it had said still arrives, up to some point; the news of its death comes whenever it comes.
-        var reports = Queue(_toCoordinator, id);
-        LoseTail(reports);
-        reports.Enqueue(() => Carry(_coordinator.Lost(id, "killed", Now())));
-    }
-
-    private void LoseTail<T>(Queue<T> queue)
-    {
-        var kept = queue.Take(_random.Next(queue.Count + 1)).ToList();
-        queue.Clear();
-        foreach (var message in kept) queue.Enqueue(message);
+        Carry(_coordinator.Ticked(Now()));
     }
 
     private void Carry(IReadOnlyList<CoordinatorEffect> effects)
@@ -200,21 +196,43 @@ internal sealed class SimulatedCluster
             switch (effect)
             {
                 case CoordinatorEffect.SendBegin begin:
-                    var stored = begin.Checkpoint is { } digest ? _store[digest] : null;
-                    Queue(_toWorker, begin.To).Enqueue(worker => worker.Begin(begin.Source, stored, begin.Step));
-                    if (begin.Source != StateSource.Peer && _alive.ContainsKey(begin.To)) _active.Add(begin.To);
+                    var stored = begin.Order.Checkpoint is { } digest ? _store[digest] : null;
+                    Send(begin.To, worker => worker.Begin(begin.Order, stored));
+                    if (_connections.Remove(begin.To, out var at)) _connections.Add(begin.Order.Member, at);
+                    if (begin.Order.Source != StateSource.Peer) Activate(begin.Order.Member);
                     break;
                 case CoordinatorEffect.SendPlan plan:
-                    Queue(_toWorker, plan.To).Enqueue(worker => worker.Plan(plan.Plan));
+                    Send(plan.To, worker => worker.Plan(plan.Plan));
                     break;
                 case CoordinatorEffect.SendSaveOrder order:
-                    Queue(_toWorker, order.To).Enqueue(worker => worker.Order(order.Order));
+                    Send(order.To, worker => worker.Order(order.Order));
                     break;
                 case CoordinatorEffect.SendSaved saved:
-                    Queue(_toWorker, saved.To).Enqueue(worker => worker.Announce(saved.Step));
+                    Send(saved.To, worker => worker.Announce(saved.Step));
+                    break;
+                case CoordinatorEffect.SendFinished finished:
+                    Send(finished.To, worker => _alive.Remove(worker.Process));
+                    break;
+                case CoordinatorEffect.HangUp hangUp when _connections.TryGetValue(hangUp.To, out var process):
+                    _connections.Remove(hangUp.To);
+                    Queue(_toWorker, process).Enqueue(Introduce);
                     break;
                 case CoordinatorEffect.Joined joined:
-                    if (_alive.ContainsKey(joined.Member.Id)) _active.Add(joined.Member.Id);
+                    Activate(joined.Member.Id);
+                    break;
+                case CoordinatorEffect.Left left:
+                    _active.Remove(left.Member.Port);
+                    break;
+                case CoordinatorEffect.WentAway went:
+                    WentAway++;
+                    _active.Remove(went.Member.Port);
+                    break;
+                case CoordinatorEffect.Returned returned:
+                    Returns++;
+                    Activate(returned.Member.Id);
+                    break;
+                case CoordinatorEffect.Reunited:
+                    Reunions++;
                     break;
                 case CoordinatorEffect.Committed committed:
                     Commits.Add((committed.State, committed.Report.WeightsHash));
@@ -225,6 +243,9 @@ internal sealed class SimulatedCluster
                 case CoordinatorEffect.Stored { IsModel: true } model:
                     Model = SimulatedModel.Hash(_store[model.Digest]);
                     break;
+                case CoordinatorEffect.Stored checkpoint:
+                    _announced = (checkpoint.Step, checkpoint.Digest);
+                    break;
                 case CoordinatorEffect.Completed:
                     IsOver = true;
                     break;
@@ -234,5 +255,15 @@ internal sealed class SimulatedCluster
                     throw refuse.Reason;
             }
         }
+    }
+
+    private void Activate(MemberId id)
+    {
+        if (_connections.TryGetValue(id, out var process) && _alive.ContainsKey(process)) _active.Add(process);
+    }
+
+    private void Send(MemberId to, Action<SimulatedWorker> message)
+    {
+        if (_connections.TryGetValue(to, out var process)) Queue(_toWorker, process).Enqueue(message);
     }
 }

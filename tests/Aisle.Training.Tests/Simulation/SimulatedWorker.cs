@@ -4,43 +4,91 @@ using Aisle.Training.Protocol;
 namespace Aisle.Training.Tests.Simulation;
 
 /// <summary>A worker's rules with arrays for arenas and queues for sockets.</summary>
-internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
+internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
 {
     private readonly Queue<WorkerEffect> _work = new();
-    private readonly HashSet<(long, int)> _computed = [];
+    private readonly HashSet<(long, long, int)> _computed = [];
+    private readonly SortedDictionary<MemberId, int> _peers = []; // of this life's plans
     private readonly Dictionary<(long Step, int Unit), long[]> _units = [];
     private readonly Dictionary<(long Step, int Shard), long[]> _sums = [];
     private readonly Dictionary<long, float[]> _reduced = [];
     private readonly Dictionary<long, float[]> _snapshots = [];
     private readonly Dictionary<long, SaveOrder> _orders = [];
     private float[] _weights = [];
+    private long? _state;
     private bool _torn;
+    private MemberId _welcomedAs;
+    private Action? _begin; // waits for the computing thread
     private (long[] Sum, Queue<int> Left)? _computing;
 
-    public MemberId Id => id;
+    public int Process => process;
 
-    public WorkerProtocol Rules { get; private set; } = new(id, cluster.Slices, SimulatedModel.Shards);
+    public MemberId Member { get; private set; } = new(-1);
+
+    public long Term { get; private set; }
+
+    public long Life { get; private set; }
+
+    public WorkerProtocol Rules { get; private set; } = new(new MemberId(-1), cluster.Slices, SimulatedModel.Shards);
 
     public Queue<Action> Disk { get; } = new();
 
-    public bool HasWork => _work.Count > 0 || _computing is not null;
+    public bool HasWork => _begin is not null || _work.Count > 0 || _computing is not null;
 
-    public void Begin(StateSource source, float[]? stored, long step)
+    /// <summary>What it would bring along to a coordinator that knows nothing of it.</summary>
+    public Returning? Returning => _state is { } state && Life != 0
+        ? new Returning(Term, Member, Life, Rules.PlanOf(Rules.PlannedUpTo)?.Members.Length ?? 0, Rules.PlannedUpTo, state, new StateReport(SimulatedModel.Hash(_weights), 0, false))
+        : null;
+
+    public int? ProcessOf(MemberId peer) => _peers.TryGetValue(peer, out var process) ? process : null;
+
+    public MemberId? MemberAt(int process)
     {
-        Rules = new WorkerProtocol(id, cluster.Slices, SimulatedModel.Shards);
+        MemberId? latest = null;
+        foreach (var (id, at) in _peers)
+        {
+            if (at == process) latest = id;
+        }
+        return latest;
+    }
+
+    public void Welcome(MemberId id)
+    {
+        _welcomedAs = id;
+        if (id == Member && Life != 0) Carry(Rules.CoordinatorReturned());
+    }
+
+    public void Begin(BeginOrder order, float[]? stored)
+    {
+        if (_torn)
+        {
+            // An update that has begun is ended, whatever is said meanwhile.
+            SimulatedModel.Apply(_weights, _reduced[_state!.Value]);
+            _state++;
+            _torn = false;
+        }
+        (Member, Term, Life) = (order.Member, order.Term, order.Life);
+        Rules = new WorkerProtocol(Member, cluster.Slices, SimulatedModel.Shards);
         _work.Clear();
         _computing = null;
-        _torn = false;
         _units.Clear();
         _sums.Clear();
         _reduced.Clear();
         _snapshots.Clear();
-        if (source == StateSource.Peer) return;
-        _weights = source == StateSource.Initial ? SimulatedModel.Initial() : [.. stored!];
-        Carry(Rules.StateArrived(step));
+        _orders.Clear();
+        _peers.Clear();
+        _begin = order.Source == StateSource.Peer ? null : () =>
+        {
+            if (order.Source != StateSource.Own) (_weights, _state) = (order.Source == StateSource.Initial ? SimulatedModel.Initial() : [.. stored!], order.Step);
+            Carry(Rules.StateArrived(_state!.Value));
+        };
     }
 
-    public void Plan(StepPlan plan) => Carry(Rules.Planned(plan));
+    public void Plan(StepPlan plan)
+    {
+        foreach (var member in plan.Receivers) _peers[member.Id] = member.Port;
+        Carry(Rules.Planned(plan));
+    }
 
     public void Order(SaveOrder order)
     {
@@ -51,6 +99,11 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
     public void Announce(long step) => Carry(Rules.SaveAnnounced(step));
 
     public void LinkReset(MemberId peer) => Carry(Rules.LinkReset(peer));
+
+    /// <summary>Meant for a life that is over: the other end of the connection has no more use for it.</summary>
+    public bool IsLateFor(MemberId to) => to < Member;
+
+    public bool MayReceive(MemberId to) => to == Member && Rules.HasPlan;
 
     public void Receive(DataMessage message)
     {
@@ -63,7 +116,7 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
                 Carry(Rules.ReducedArrived(reduced.Step, reduced.Shard, reduced.From), reduced: reduced.Values);
                 break;
             case DataMessage.State state when Rules.State is null:
-                _weights = [.. state.Weights];
+                (_weights, _state) = ([.. state.Weights], state.Step);
                 Carry(Rules.StateArrived(state.Step));
                 break;
         }
@@ -72,6 +125,12 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
     /// <summary>One slice, or one update.</summary>
     public void Work()
     {
+        if (_begin is { } begin)
+        {
+            _begin = null;
+            begin();
+            return;
+        }
         if (_computing is { } computing)
         {
             var unit = _work.Peek();
@@ -82,7 +141,7 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
                 return;
             }
             var slice = computing.Left.Dequeue();
-            Assert.True(_computed.Add((unit.Step, slice)) || cluster.RolledBack, $"{id} computed slice {slice} of step {unit.Step} twice.");
+            Assert.True(_computed.Add((Life, unit.Step, slice)) || cluster.Kinds.HasFlag(Disturbances.Silence), $"{process} computed slice {slice} of step {unit.Step} twice.");
             Assert.Equal(unit.Step, Rules.State);
             FixedPoint.Accumulate(SimulatedModel.Gradient(_weights, unit.Step, slice), computing.Sum, SimulatedModel.FractionBits);
             if (computing.Left.Count > 0) return;
@@ -107,6 +166,7 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
         _torn = false;
         _work.Dequeue();
         SimulatedModel.Apply(_weights, _reduced[next.Step]);
+        _state = next.Step + 1;
         Carry(Rules.Applied(next.Step));
     }
 
@@ -139,17 +199,17 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
                     break;
                 case WorkerAction.SendContribution:
                     var slices = Rules.PlanOf(step)!.Units.SingleOrDefault(unit => unit.Id == effect.Unit)?.Slices;
-                    cluster.Send(id, effect.Peer, new DataMessage.Contribution(step, shard, slices!, ShardOf(_units[(step, effect.Unit)], shard)));
+                    cluster.Send(this, effect.Peer, new DataMessage.Contribution(step, shard, slices!, ShardOf(_units[(step, effect.Unit)], shard)));
                     break;
                 case WorkerAction.SendReduced:
-                    cluster.Send(id, effect.Peer, new DataMessage.Reduced(step, shard, id, Gradient(step).AsSpan(shard * SimulatedModel.ShardElements, SimulatedModel.ShardElements).ToArray()));
+                    cluster.Send(this, effect.Peer, new DataMessage.Reduced(step, shard, Member, Gradient(step).AsSpan(shard * SimulatedModel.ShardElements, SimulatedModel.ShardElements).ToArray()));
                     break;
                 case WorkerAction.SendState:
                     Assert.False(_torn, "A state was sent in the middle of an update.");
-                    cluster.Send(id, effect.Peer, new DataMessage.State(step, [.. _weights]));
+                    cluster.Send(this, effect.Peer, new DataMessage.State(step, [.. _weights]));
                     break;
                 case WorkerAction.ReportState:
-                    cluster.Report(id, step, SimulatedModel.Hash(_weights));
+                    cluster.Report(this, step, SimulatedModel.Hash(_weights));
                     break;
                 case WorkerAction.KeepSnapshot:
                     Assert.False(_torn, "A state was copied in the middle of an update.");
@@ -157,10 +217,10 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, MemberId id)
                     break;
                 case WorkerAction.WriteSnapshot:
                     var (order, snapshot) = (_orders[step], _snapshots[step]);
-                    Disk.Enqueue(() => cluster.ReportSaved(id, order, snapshot));
+                    Disk.Enqueue(() => cluster.ReportSaved(this, order, snapshot));
                     break;
                 case WorkerAction.ReportNoSnapshot:
-                    cluster.ReportNotSaved(id, step);
+                    cluster.ReportNotSaved(this, step);
                     break;
                 case WorkerAction.DropSnapshot:
                     _snapshots.Remove(step);
