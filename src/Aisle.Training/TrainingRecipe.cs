@@ -6,6 +6,16 @@ using Aisle.Training.Numerics;
 
 namespace Aisle.Training;
 
+/// <summary>How a slice's gradient is rounded before it is summed.</summary>
+public enum GradientCodec
+{
+    /// <summary>To fixed point with the recipe's fraction bits.</summary>
+    Fixed,
+
+    /// <summary>To eight bits by chance (<see cref="Int8Codec"/>), and then to fixed point, which changes nothing any more: about a third of the bytes.</summary>
+    Int8,
+}
+
 /// <summary>
 /// All that decides a run's bits beside its data: the same recipe and tokens give the same model, on any number of workers. Written and
 /// read as plain text parameters; its digest is what coordinator and workers compare.
@@ -47,6 +57,9 @@ public sealed record TrainingRecipe
     /// <summary>Fixed-point bits after the binary point for a gradient averaged over a slice's tokens.</summary>
     public int FractionBits { get; init; } = DefaultFractionBits;
 
+    /// <summary>How a slice's gradient is rounded, once, before anything is summed.</summary>
+    public GradientCodec Codec { get; init; }
+
     /// <summary>States that are multiples of this are stored; 0 for none.</summary>
     public long CheckpointEvery { get; init; }
 
@@ -85,6 +98,7 @@ public sealed record TrainingRecipe
         var isSequences = !reader.Has("samplesPerSlice");
         if (!isSequences && (reader.Has("sequencesPerSlice") || reader.Has("contextTokens")))
             reader.Fault("samplesPerSlice is for models without sequences, sequencesPerSlice and contextTokens are for language models: both are given");
+        var codec = reader.Choice("codec", ("fixed", "fixed"), ("q40", "q40"), ("q36", "q36"), ("q32", "q32"), ("int8", "int8"));
         var recipe = new TrainingRecipe
         {
             Model = parameters.Where(parameter => parameter.Key.StartsWith("model.", StringComparison.Ordinal))
@@ -99,7 +113,8 @@ public sealed record TrainingRecipe
             ScheduleShape = reader.Choice("optimizer.schedule", ("cosine", ScheduleShape.Cosine), ("linear", ScheduleShape.Linear), ("constant", ScheduleShape.Constant)),
             Optimizer = OptimizerParameters.Read(reader),
             ClipNorm = reader.Number("optimizer.clipNorm", 1, 0, 1e9),
-            FractionBits = (int)reader.Whole("fractionBits", DefaultFractionBits, 8, 48),
+            FractionBits = FractionBitsOf(reader, codec),
+            Codec = codec == "int8" ? GradientCodec.Int8 : GradientCodec.Fixed,
             CheckpointEvery = reader.Whole("checkpointEvery", 0, 0, 1_000_000_000),
             Seed = seed,
         };
@@ -133,9 +148,19 @@ public sealed record TrainingRecipe
             parameters.Add("sequencesPerSlice", RecipeText.Of(SamplesPerSlice));
             parameters.Add("contextTokens", RecipeText.Of(TokensPerSample));
         }
+        if (Codec == GradientCodec.Int8) parameters.Add("codec", "int8");
         if (ScheduleShape != ScheduleShape.Cosine) parameters.Add("optimizer.schedule", ScheduleShape == ScheduleShape.Linear ? "linear" : "constant");
         OptimizerParameters.Write(Optimizer, parameters);
         foreach (var (name, value) in Model) parameters.Add($"model.{name}", value);
         return parameters;
+    }
+
+    // q40 is another way to say fractionBits 40, and is written as that.
+    private static int FractionBitsOf(ParameterReader reader, string codec)
+    {
+        var meant = codec[0] == 'q' ? int.Parse(codec.AsSpan(1), System.Globalization.CultureInfo.InvariantCulture) : DefaultFractionBits;
+        var bits = (int)reader.Whole("fractionBits", meant, 8, 48);
+        if (codec[0] == 'q' && bits != meant) reader.Fault($"codec {codec} means fractionBits {meant}, but fractionBits is {bits}");
+        return bits;
     }
 }

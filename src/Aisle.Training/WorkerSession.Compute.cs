@@ -18,6 +18,7 @@ internal sealed partial class WorkerSession
     private readonly GradientReady _round;
     private UnitInHand _inHand = null!; // the computing thread's own
     private ModelState _learned = null!;
+    private Int8Codec? _codec;
     private long _life; // of the last Begin, 0 before the first: what was asked in an earlier one is void
     private long _abandon = -1; // the step that needs no more computing
     private long _state;
@@ -35,6 +36,7 @@ internal sealed partial class WorkerSession
         using var model = _model = _options.Model(_recipe);
         _grid = new ShardGrid(model.ParameterCount);
         _learned = new ModelState(model, _recipe);
+        _codec = _recipe.Codec == GradientCodec.Int8 ? new Int8Codec(_recipe.Seed, _recipe.SumFractionBits, model.Runs) : null;
         _statePool = new BufferPool<float>(_learned.Elements);
         model.Initialize(_recipe.Seed);
         _canary = Canary();
@@ -113,7 +115,8 @@ internal sealed partial class WorkerSession
         {
             if (IsVoid()) break;
             _inHand.BeginSlice(isLast: computed == count - 1);
-            var loss = _model.ComputeSlice(step, slice, _round);
+            var loss = _model.ComputeSlice(step, slice, _codec is null ? _round : null); // a block is rounded whole, so the codec waits for all of it
+            _codec?.Round(_model.Gradients, step, slice);
             if (_inHand.Elements == 0) Round(0, _model.ParameterCount);
             if (_inHand.Elements != _model.ParameterCount)
             {

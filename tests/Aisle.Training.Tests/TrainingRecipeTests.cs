@@ -65,6 +65,18 @@ public sealed class TrainingRecipeTests
     }
 
     [Fact]
+    public void A_fixed_point_codec_is_another_word_for_its_bits()
+    {
+        var codec = TrainingRecipe.FromParameters(new Dictionary<string, string> { ["codec"] = "q32" }, 0);
+        Assert.Equal(TrainingRecipe.FromParameters(new Dictionary<string, string> { ["fractionBits"] = "32" }, 0).Digest, codec.Digest);
+        Assert.Equal(TrainingRecipe.FromParameters(new Dictionary<string, string>(), 0).Digest, TrainingRecipe.FromParameters(new Dictionary<string, string> { ["codec"] = "q36" }, 0).Digest);
+        var eight = TrainingRecipe.FromParameters(new Dictionary<string, string> { ["codec"] = "int8" }, 0);
+        Assert.Equal(GradientCodec.Int8, eight.Codec);
+        Assert.Equal(eight.Digest, TrainingRecipe.FromParameters(eight.ToParameters(), 0).Digest);
+        Assert.Throws<AisleException>(() => TrainingRecipe.FromParameters(new Dictionary<string, string> { ["codec"] = "q32", ["fractionBits"] = "36" }, 0));
+    }
+
+    [Fact]
     public void All_faults_are_named_at_once()
     {
         var fault = Assert.Throws<AisleException>(() => TrainingRecipe.FromParameters(

@@ -10,6 +10,7 @@ internal sealed unsafe class SliceSum
     private readonly ITrainable _model;
     private readonly TrainingRecipe _recipe;
     private readonly GradientReady _round;
+    private readonly Int8Codec? _codec;
     private long* _sums;
     private (bool IsFirst, int Elements, bool Fits) _rounding;
 
@@ -17,6 +18,7 @@ internal sealed unsafe class SliceSum
     {
         (_model, _recipe) = (model, recipe);
         _round = Round;
+        _codec = recipe.Codec == GradientCodec.Int8 ? new Int8Codec(recipe.Seed, recipe.SumFractionBits, model.Runs) : null;
     }
 
     /// <summary>Overwrites <paramref name="sums"/> by the slices' sum; by nothing but zeros when there are none.</summary>
@@ -30,7 +32,8 @@ internal sealed unsafe class SliceSum
             for (var slice = firstSlice; slice < endSlice; slice++)
             {
                 _rounding = (slice == firstSlice, 0, true);
-                var loss = _model.ComputeSlice(step, slice, _round);
+                var loss = _model.ComputeSlice(step, slice, _codec is null ? _round : null); // a block is rounded whole, so the codec waits for all of it
+                _codec?.Round(_model.Gradients, step, slice);
                 if (_rounding.Elements == 0) Round(0, _model.ParameterCount);
                 if (_rounding.Elements != _model.ParameterCount)
                 {

@@ -8,7 +8,8 @@ public sealed class PackedBlocksTests
     private static readonly Gen<long> s_value = Gen.Select(Gen.Long, Gen.Int[0, 63], (value, shift) => value >> shift);
 
     private static readonly Gen<long[]> s_values = Gen.OneOf(
-        s_value.Array[0, 700], Gen.Const(0L).Array[0, 600], Consts.Of(0L, -1L).Array[0, 600], Consts.Of(long.MinValue, long.MaxValue, 0L).Array[0, 600]);
+        s_value.Array[0, 700], Gen.Select(Gen.Int[-128, 127].Array[0, 700], Gen.Int[0, 50], (small, shift) => small.Select(value => (long)value << shift).ToArray()),
+        Gen.Const(0L).Array[0, 600], Consts.Of(0L, -1L).Array[0, 600], Consts.Of(long.MinValue, long.MaxValue, 0L).Array[0, 600]);
 
     [Fact]
     public void What_is_packed_comes_out_as_it_was_and_is_added() =>
@@ -27,7 +28,9 @@ public sealed class PackedBlocksTests
         Assert.Single(Pack(new long[256]));
         Assert.Equal(1 + 32, Pack([.. Enumerable.Repeat(-1L, 256)]).Length);
         Assert.Equal(1 + 32 * 9, Pack([.. Enumerable.Repeat(255L, 256)]).Length);
-        Assert.Equal(1 + 32 * 64, Pack([long.MinValue]).Length);
+        Assert.Equal(1 + 32 * 64, Pack([long.MinValue, 1]).Length);
+        Assert.Equal(2 + 32, Pack([long.MinValue]).Length);
+        Assert.Equal(2 + 32 * 3, Pack([.. Enumerable.Range(-4, 8).Select(value => (long)value << 40)]).Length);
     }
 
     [Fact]
