@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Aisle;
 using Aisle.Training;
 using Aisle.Training.Checkpoints;
+using Aisle.Training.LanguageModels;
 using Aisle.Training.Tests.Worker;
 
 if (args[0] == "world") return WorldProgram.Run(args[1..]);
@@ -26,7 +27,9 @@ try
             Coordinator = IPEndPoint.Parse(coordinator),
             Secret = Convert.FromHexString(secret),
             Recipe = recipe,
-            Model = recipe => new NextSymbolModel(recipe) { IsFaulty = name.StartsWith("faulty", StringComparison.Ordinal) },
+            Model = recipe => recipe.Model.ContainsKey("rank")
+                ? new LanguageModelFineTuning(recipe, Path.Combine(folder, "tokens"), Path.Combine(folder, "base"))
+                : new NextSymbolModel(recipe) { IsFaulty = name.StartsWith("faulty", StringComparison.Ordinal) },
             NumericClass = name.StartsWith("faulty", StringComparison.Ordinal) ? "other" : "test",
             Store = new FolderCheckpointStore(Path.Combine(folder, "store")),
             ScratchFolder = Path.Combine(folder, name),

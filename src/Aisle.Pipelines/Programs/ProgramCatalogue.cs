@@ -46,17 +46,44 @@ public static class ProgramCatalogue
             new IntegerParameter("model.width", 160, 8, 16_384, "Channels between blocks; a multiple of model.heads, and an even number a head."),
             new IntegerParameter("model.heads", 5, 1, 256, "Attention heads."),
             new IntegerParameter("model.feedForward", 432, 8, 65_536, "Channels inside a block's feed-forward part."),
-            new NumberParameter("optimizer.learningRate", 0.003, 0, 1, "Highest learning rate; reached after the warm-up."),
-            new NumberParameter("optimizer.finalLearningRateRatio", 0.1, 0, 1, "Where the learning rate ends, as a part of its highest."),
-            new IntegerParameter("optimizer.warmupSteps", 20, 0, 1_000_000, "Updates over which the learning rate rises from zero."),
-            new NumberParameter("optimizer.beta1", 0.9, 0, 0.9999999, "AdamW's memory of gradients."),
-            new NumberParameter("optimizer.beta2", 0.95, 0, 0.9999999, "AdamW's memory of squared gradients."),
-            new NumberParameter("optimizer.epsilon", 1e-8, 1e-30, 1, "Keeps AdamW from dividing by zero."),
-            new NumberParameter("optimizer.weightDecay", 0.1, 0, 10, "AdamW's decay of matrices."),
-            new NumberParameter("optimizer.clipNorm", 1, 0, 1e9, "Gradients longer than this are shortened to it; 0 leaves them."),
-            new IntegerParameter("fractionBits", 36, 8, 48, "Bits behind the point when gradients are summed as integers."),
+            Precision("What the weights are while the model computes; the optimiser's stay float32. With bf16 the model is stored in half the bytes."),
+            Recompute,
+            .. Optimizer(learningRate: 0.003, weightDecay: 0.1, warmupSteps: 20),
+        ]) { NeedsNumericClass = true },
+        new("fine-tune-language-model", 1, JobKind.Train, "Adapters (LoRA) of a frozen LLaMA-, Qwen2- or GPT-2-style model, trained by any number of workers to the same bits; merged into a model at the end.",
+            ["tokens", "model"], ["model"],
+        [
+            new IntegerParameter("steps", 200, 1, 10_000_000, "Optimiser updates."),
+            new IntegerParameter("slices", 16, 1, 4096, "Parts of one update; more workers than slices do not help. Belongs to the result: workers do not."),
+            new IntegerParameter("sequencesPerSlice", 2, 1, 4096, "Sequences in a slice."),
+            new IntegerParameter("contextTokens", 128, 8, 65_536, "Tokens in a sequence; at most what the model sees at once."),
+            new IntegerParameter("checkpointEvery", 50, 1, 10_000_000, "Updates between durable checkpoints: of the adapters alone."),
+            Seed,
+            new IntegerParameter("model.rank", 8, 1, 1024, "Inner size of the adapters."),
+            new NumberParameter("model.alpha", 16, 1e-3, 65_536, "An adapter counts alpha / rank times."),
+            new NamesParameter("model.targets", "Matrices that get an adapter, by the last part of their name: q_proj,v_proj or c_attn. None: all of attention's."),
+            Precision("What the frozen weights are kept as; bf16 takes half the memory. Adapters are float32 always."),
+            Recompute,
+            .. Optimizer(learningRate: 0.001, weightDecay: 0, warmupSteps: 10),
         ]) { NeedsNumericClass = true },
         new("evaluate-language-model", 1, JobKind.Task, "Bits per byte of a model on held-out text.", ["model", "tokens"], ["evaluation"], []) { NeedsNumericClass = true },
+    ];
+
+    private static ChoiceParameter Precision(string meaning) => new("model.precision", ["float32", "bf16"], meaning);
+
+    private static ChoiceParameter Recompute => new("model.recompute", ["false", "true"], "Compute layers a second time on the way back instead of keeping them: less memory, about a third more work, the same bits.");
+
+    private static ImmutableArray<ProgramParameter> Optimizer(double learningRate, double weightDecay, long warmupSteps) =>
+    [
+        new NumberParameter("optimizer.learningRate", learningRate, 0, 1, "Highest learning rate; reached after the warm-up."),
+        new NumberParameter("optimizer.finalLearningRateRatio", 0.1, 0, 1, "Where the learning rate ends, as a part of its highest."),
+        new IntegerParameter("optimizer.warmupSteps", warmupSteps, 0, 1_000_000, "Updates over which the learning rate rises from zero."),
+        new NumberParameter("optimizer.beta1", 0.9, 0, 0.9999999, "AdamW's memory of gradients."),
+        new NumberParameter("optimizer.beta2", 0.95, 0, 0.9999999, "AdamW's memory of squared gradients."),
+        new NumberParameter("optimizer.epsilon", 1e-8, 1e-30, 1, "Keeps AdamW from dividing by zero."),
+        new NumberParameter("optimizer.weightDecay", weightDecay, 0, 10, "AdamW's decay of matrices."),
+        new NumberParameter("optimizer.clipNorm", 1, 0, 1e9, "Gradients longer than this are shortened to it; 0 leaves them."),
+        new IntegerParameter("fractionBits", 36, 8, 48, "Bits behind the point when gradients are summed as integers."),
     ];
 
     private static readonly ImmutableSortedDictionary<string, PipelineProgram> ByName = All.ToImmutableSortedDictionary(program => program.Name, program => program, StringComparer.Ordinal);

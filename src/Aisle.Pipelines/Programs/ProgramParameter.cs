@@ -1,5 +1,7 @@
+using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Text.RegularExpressions;
 
 namespace Aisle.Pipelines;
 
@@ -42,4 +44,36 @@ public sealed record NumberParameter(string Name, double Value, double Minimum, 
 
     // The shortest text that reads back as the same bits; adding zero turns -0 into 0.
     private static string Write(double value) => (value + 0.0).ToString("R", CultureInfo.InvariantCulture);
+}
+
+/// <summary>One of a few words.</summary>
+public sealed record ChoiceParameter(string Name, ImmutableArray<string> Choices, string Meaning)
+    : ProgramParameter(Name, Choices[0], Meaning)
+{
+    public override string Expected => $"one of {string.Join(", ", Choices)}";
+
+    public override bool TryRead(string text, [NotNullWhen(true)] out string? canonical)
+    {
+        canonical = Choices.Contains(text) ? text : null;
+        return canonical is not null;
+    }
+}
+
+/// <summary>Any number of names with commas between them; their order does not count.</summary>
+public sealed partial record NamesParameter(string Name, string Meaning)
+    : ProgramParameter(Name, "", Meaning)
+{
+    private const int MostNames = 64;
+
+    public override string Expected => $"up to {MostNames} names with commas between them";
+
+    public override bool TryRead(string text, [NotNullWhen(true)] out string? canonical)
+    {
+        var names = text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Distinct().Order(StringComparer.Ordinal).ToList();
+        canonical = names.Count <= MostNames && names.All(name => OneName.IsMatch(name)) ? string.Join(',', names) : null;
+        return canonical is not null;
+    }
+
+    [GeneratedRegex(@"\A[A-Za-z0-9_.-]{1,64}\z")]
+    private static partial Regex OneName { get; }
 }

@@ -2,7 +2,19 @@ using System.Runtime.InteropServices;
 
 namespace Aisle.Tensors;
 
-/// <summary>Memory outside the managed heap, at 64-byte boundaries, counted: what models hold is what this counted, not what a formula says.</summary>
+/// <summary>What models of this process hold outside the managed heap: counted where it is taken and given back, not calculated. Thread-safe.</summary>
+public static class ModelMemory
+{
+    /// <summary>Bytes now: weights, gradients, activations, scratch.</summary>
+    public static long Bytes => NativeFloats.Bytes;
+
+    /// <summary>The most that it has been since <see cref="ForgetMost"/>, or ever.</summary>
+    public static long MostBytes => NativeFloats.MostBytes;
+
+    public static void ForgetMost() => NativeFloats.ForgetMost();
+}
+
+/// <summary>Memory outside the managed heap, at 64-byte boundaries, counted.</summary>
 internal static unsafe class NativeFloats
 {
     private const int AlignmentBytes = 64;

@@ -5,8 +5,8 @@ using Aisle.Artifacts;
 namespace Aisle.Training.Checkpoints;
 
 /// <summary>
-/// States and models as folders beside each other on one disk, named by the digest of their content: SHA-256 over each file's name, length and
-/// SHA-256 in ordinal order of names. For training without a data centre around it. Thread-safe, also between processes.
+/// States and models as folders beside each other on one disk, named by the digest of their content: SHA-256 over each file's path inside the folder, length and
+/// SHA-256 in ordinal order of paths. For training without a data centre around it. Thread-safe, also between processes.
 /// </summary>
 public sealed class FolderCheckpointStore(string root) : ICheckpointStore
 {
@@ -17,10 +17,10 @@ public sealed class FolderCheckpointStore(string root) : ICheckpointStore
         if (Directory.Exists(target)) return digest;
         var staging = $"{target}.{Environment.ProcessId}.{Environment.CurrentManagedThreadId}.part";
         Directory.CreateDirectory(staging);
-        foreach (var file in Directory.EnumerateFiles(folder))
+        foreach (var path in PathsIn(folder))
         {
-            await using var source = File.OpenRead(file);
-            await using var copy = new FileStream(Path.Combine(staging, Path.GetFileName(file)), FileMode.Create, FileAccess.Write);
+            await using var source = File.OpenRead(Path.Combine(folder, path));
+            await using var copy = new FileStream(Place(staging, path), FileMode.Create, FileAccess.Write);
             await source.CopyToAsync(copy, cancellationToken).ConfigureAwait(false);
             copy.Flush(flushToDisk: true);
         }
@@ -40,7 +40,7 @@ public sealed class FolderCheckpointStore(string root) : ICheckpointStore
     {
         var source = PathOf(digest);
         if (!Directory.Exists(source)) throw new AisleException("AISLE-5110", $"{digest} is not in {root}.", "Check the folder, or resume from another checkpoint.");
-        foreach (var file in Directory.EnumerateFiles(source)) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        foreach (var path in PathsIn(source)) File.Copy(Path.Combine(source, path), Place(folder, path));
         var found = await DigestOfAsync(folder, cancellationToken).ConfigureAwait(false);
         if (found != digest) throw new AisleException("AISLE-5111", $"What is stored as {digest.Short} in {root} has digest {found.Short}: it is damaged.", "Resume from another checkpoint.");
     }
@@ -50,12 +50,22 @@ public sealed class FolderCheckpointStore(string root) : ICheckpointStore
     public static async Task<Digest> DigestOfAsync(string folder, CancellationToken cancellationToken)
     {
         var text = new StringBuilder();
-        foreach (var file in Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal))
+        foreach (var path in PathsIn(folder))
         {
-            await using var stream = File.OpenRead(file);
-            text.Append(Path.GetFileName(file)).Append('\0').Append(stream.Length).Append('\0')
+            await using var stream = File.OpenRead(Path.Combine(folder, path));
+            text.Append(path).Append('\0').Append(stream.Length).Append('\0')
                 .Append(Convert.ToHexString(await SHA256.HashDataAsync(stream, cancellationToken).ConfigureAwait(false))).Append('\n');
         }
         return Digest.Of(text.ToString());
+    }
+
+    private static IEnumerable<string> PathsIn(string folder) => Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
+        .Select(file => Path.GetRelativePath(folder, file).Replace(Path.DirectorySeparatorChar, '/')).Order(StringComparer.Ordinal);
+
+    private static string Place(string folder, string path)
+    {
+        var place = Path.Combine(folder, path);
+        Directory.CreateDirectory(Path.GetDirectoryName(place)!);
+        return place;
     }
 }

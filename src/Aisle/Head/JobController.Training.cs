@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using Aisle.Artifacts;
 using Aisle.Ledger;
+using Aisle.Tensors;
 using Aisle.Training;
 using Aisle.Training.LanguageModels;
 
@@ -38,11 +39,15 @@ internal sealed partial class JobController
             var spec = await SpecOfAsync(job, cancellationToken);
             // The newest checkpoint that is agreed on; after a restart of this process the run goes on from there, to the same bits.
             var from = job.Checkpoints.IsEmpty ? TrainingResume.Of(spec) : job.Checkpoints[^1];
+            var frozen = spec.Inputs.TryGetValue("model", out var model) ? await artifacts.ReadEntryAsync(model, "config.json", cancellationToken: cancellationToken) : default;
             var tokens = TokensDescription.Parse(await artifacts.ReadEntryAsync(spec.Inputs["tokens"], TokensDescription.FileName, cancellationToken: cancellationToken));
             try
             {
                 var recipe = TrainingRecipe.FromParameters(TrainingResume.RecipeOf(spec), spec.Seed);
-                _training[job.Id] = TrainingRun.Start(job, recipe, (int)LanguageModelTraining.ConfigOf(recipe, tokens).ParameterCount, from, events, time, Wake);
+                var parameters = frozen.IsEmpty
+                    ? (int)LanguageModelTraining.ConfigOf(recipe, tokens).ParameterCount
+                    : LanguageModelFineTuning.CountParameters(recipe, LanguageModelConfig.Parse(frozen));
+                _training[job.Id] = TrainingRun.Start(job, recipe, parameters, from, events, time, Wake);
             }
             catch (AisleException e)
             {

@@ -54,6 +54,10 @@ internal static class TrainingResume
     public static Checkpoint? Of(JobSpec spec) =>
         spec.Inputs.TryGetValue(Port, out var digest) ? new Checkpoint(long.Parse(spec.Parameters[StepParameter], CultureInfo.InvariantCulture), digest) : null;
 
-    /// <summary>The recipe's own parameters.</summary>
-    public static ImmutableSortedDictionary<string, string> RecipeOf(JobSpec spec) => spec.Parameters.Remove(StepParameter);
+    /// <summary>The recipe's own parameters; with the model that is fine-tuned, where there is one, by digest.</summary>
+    public static ImmutableSortedDictionary<string, string> RecipeOf(JobSpec spec)
+    {
+        var parameters = spec.Parameters.Remove(StepParameter);
+        return spec.Inputs.TryGetValue("model", out var frozen) ? parameters.SetItem("model.base", frozen.ToString()) : parameters;
+    }
 }

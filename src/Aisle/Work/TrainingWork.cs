@@ -14,6 +14,8 @@ internal static class TrainingWork
     public static async Task RunAsync(ProcessStart start, JobSpec spec, AisleClient client, CancellationToken cancellationToken)
     {
         var tokens = await JobProcess.FetchAsync(start, client, spec.Inputs["tokens"], cancellationToken);
+        // A model to start from, where the program takes one: it is frozen, and adapters beside it learn.
+        var frozen = spec.Inputs.TryGetValue("model", out var model) ? await JobProcess.FetchAsync(start, client, model, cancellationToken) : null;
         await Worker.RunAsync(new WorkerOptions
         {
             Name = start.Order.Process,
@@ -21,7 +23,7 @@ internal static class TrainingWork
             Secret = Convert.FromHexString(start.Order.Secret!),
             Recipe = TrainingRecipe.FromParameters(TrainingResume.RecipeOf(spec), spec.Seed),
             ReconnectWithin = TimeSpan.Zero, // a coordinator that is started again has another port and secret, and whoever placed this worker places it anew
-            Model = recipe => new LanguageModelTraining(recipe, tokens),
+            Model = recipe => frozen is null ? new LanguageModelTraining(recipe, tokens) : new LanguageModelFineTuning(recipe, tokens, frozen),
             NumericClass = NumericClass.OfThisMachine().Fingerprint,
             Store = new ArtifactCheckpoints(client.Artifacts),
             ScratchFolder = start.Scratch,

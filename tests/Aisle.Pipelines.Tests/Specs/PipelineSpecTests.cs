@@ -8,6 +8,25 @@ public sealed class PipelineSpecTests
     internal static readonly string Example = File.ReadAllText(Repository.File("examples/language-model/train.yaml"));
 
     [Fact]
+    public void The_fine_tuning_example_reads_without_a_fault()
+    {
+        var spec = PipelineSpec.Parse(File.ReadAllText(Repository.File("examples/fine-tune/fine-tune.yaml")));
+        var model = spec.Steps.Single(step => step.Name == "model");
+        Assert.Equal("fine-tune-language-model@1", model.Program.Id);
+        Assert.Equal("bf16", model.Parameters["model.precision"]);
+    }
+
+    [Theory]
+    [InlineData("v_proj, q_proj,v_proj", "q_proj,v_proj")]
+    [InlineData("", "")]
+    [InlineData("../x", null)]
+    public void Names_with_commas_between_them_have_one_form(string text, string? expected)
+    {
+        new NamesParameter("targets", "").TryRead(text, out var canonical);
+        Assert.Equal(expected, canonical);
+    }
+
+    [Fact]
     public void The_example_is_a_spec()
     {
         var spec = PipelineSpec.Parse(Example);

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Aisle.Artifacts;
 using Aisle.Tensors;
 using Aisle.Training.Checkpoints;
@@ -9,7 +8,7 @@ namespace Aisle.Training.Tests.LanguageModels;
 /// <summary>The real language model, tiny. Workers share this process and libtorch, each with a model and a computing thread of its own.</summary>
 public sealed class LanguageModelTests : IDisposable
 {
-    private const int Vocabulary = 64;
+    private const int Vocabulary = TokensFolder.Vocabulary;
     private readonly string _folder = Directory.CreateTempSubdirectory("aisle-language-").FullName;
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
@@ -17,7 +16,7 @@ public sealed class LanguageModelTests : IDisposable
     [Fact]
     public async Task One_and_three_workers_train_one_model_that_predicts_better_than_chance()
     {
-        var tokens = WriteTokens();
+        var tokens = TokensFolder.Write(_folder);
         var alone = await TrainAsync(tokens, workers: 1);
         var together = await TrainAsync(tokens, workers: 3);
         Assert.Equal(alone.Model, together.Model);
@@ -29,6 +28,32 @@ public sealed class LanguageModelTests : IDisposable
         Assert.True(evaluation.LossPerToken < Math.Log(Vocabulary) - 0.5, $"{evaluation.LossPerToken} nats a token is no better than chance.");
         Assert.Equal(evaluation, await LanguageModelEvaluation.RunAsync(model, tokens, null, CancellationToken.None));
     }
+
+    [Fact]
+    public void Weights_rounded_to_bfloat16_and_recomputed_layers_are_options_of_a_recipe()
+    {
+        var tokens = TokensFolder.Write(_folder);
+        float[] plain = Gradient([]), recomputed = Gradient([("model.recompute", "true")]), rounded = Gradient([("model.precision", "bf16")]);
+        Assert.Equal(plain, recomputed);
+        Assert.NotEqual(plain, rounded);
+        Assert.Equal("AISLE-5144", Assert.Throws<AisleException>(() => Gradient([("model.precision", "fp8")])).Code);
+        Assert.Equal("AISLE-5144", Assert.Throws<AisleException>(() => Gradient([("model.recompute", "yes")])).Code);
+
+        float[] Gradient((string Name, string Value)[] more)
+        {
+            using var model = new LanguageModelTraining(Recipe(slices: 6, more), tokens);
+            model.Initialize(1);
+            model.ComputeSlice(0, 0);
+            return model.Gradients.ToArray();
+        }
+    }
+
+    internal static TrainingRecipe Recipe(int slices, params (string Name, string Value)[] more) => TrainingRecipe.FromParameters(
+        new Dictionary<string, string>(more.Select(pair => KeyValuePair.Create(pair.Name, pair.Value)))
+        {
+            ["slices"] = $"{slices}", ["sequencesPerSlice"] = "2", ["contextTokens"] = "16", ["model.layers"] = "3", ["model.width"] = "32", ["model.heads"] = "2", ["model.feedForward"] = "48",
+        },
+        seed: 3);
 
     private async Task<TrainingOutcome> TrainAsync(string tokens, int workers)
     {
@@ -63,30 +88,5 @@ public sealed class LanguageModelTests : IDisposable
         var outcomes = await Task.WhenAll(running).WaitAsync(TimeSpan.FromSeconds(60));
         Assert.All(outcomes, outcome => Assert.Equal(30, outcome.Step));
         return await coordinator.Completion;
-    }
-
-    private string WriteTokens()
-    {
-        var folder = Directory.CreateDirectory(Path.Combine(_folder, "tokens")).FullName;
-        Write("train.u16", 6000, seed: 1);
-        Write("validation.u16", 700, seed: 2);
-        File.WriteAllText(Path.Combine(folder, "tokenizer.json"), "{}");
-        File.WriteAllText(
-            Path.Combine(folder, TokensDescription.FileName),
-            $$"""{"vocabularySize": {{Vocabulary}}, "endOfText": 0, "trainTokens": 6000, "validationTokens": 700, "validationBytes": 2100}""");
-        return folder;
-
-        void Write(string name, int count, int seed)
-        {
-            var random = new Random(seed);
-            var bytes = new byte[count * 2];
-            var token = 1;
-            for (var i = 0; i < count; i++)
-            {
-                token = (token * 5 + random.Next(3)) % Vocabulary;
-                BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(i * 2), (ushort)token);
-            }
-            File.WriteAllBytes(Path.Combine(folder, name), bytes);
-        }
     }
 }
