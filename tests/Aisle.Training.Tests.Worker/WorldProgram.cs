@@ -2,6 +2,7 @@ using System.Globalization;
 using Aisle.Artifacts;
 using Aisle.Training.Checkpoints;
 using Aisle.Training.Collectives;
+using Aisle.Training.Programs;
 using Aisle.Training.Wire;
 
 namespace Aisle.Training.Tests.Worker;
@@ -44,6 +45,13 @@ internal static class WorldProgram
             Console.Error.WriteLine(e.Message);
             return 1;
         }
+    }
+
+    /// <summary>A program as users write them.</summary>
+    public static Task<int> AsUsersProgramAsync(string[] args)
+    {
+        var recipe = TrainingRecipe.FromParameters(new Dictionary<string, string> { ["steps"] = "30", ["slices"] = "12", ["contextTokens"] = "16", ["checkpointEvery"] = "10" }, seed: 5);
+        return TrainingProgram.RunAsync(args, recipe, recipe => new NextSymbolModel(recipe));
     }
 
     /// <summary>Finds model, weights, loss and checkpoints.</summary>

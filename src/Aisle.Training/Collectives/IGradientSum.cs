@@ -9,7 +9,7 @@ public readonly record struct GradientShape(int Elements, int FractionBits);
 
 /// <summary>
 /// Sums a gradient among a fixed set of ranks. Integers are added, so every rank gets the same bits whatever the transport, its algorithm and the number of
-/// ranks. Its sides are the direct exchange (<see cref="Exchange.GradientExchange"/>), MPI and NCCL (<see cref="CollectiveSum"/>). Not thread-safe. Nothing is allocated by
+/// ranks. Its sides are the direct exchange (<see cref="DirectSum"/>), and MPI and NCCL (<see cref="CollectiveSum"/>). Not thread-safe. Nothing is allocated by
 /// <see cref="Reduce"/> on the managed heap after the first call over MPI and NCCL.
 /// </summary>
 public interface IGradientSum : IDisposable

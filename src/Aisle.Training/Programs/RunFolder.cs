@@ -32,7 +32,7 @@ public sealed class RunFolder : IDisposable
     public FolderCheckpointStore Store { get; }
 
     /// <summary>The newest state that can be gone on from; null for the beginning.</summary>
-    public (long Step, Digest Digest)? Newest => _notes.Checkpoints is [.., var last] ? (last.Step, last.Digest) : null;
+    public (long Step, Digest Digest)? Newest => NewestOf(_notes);
 
     /// <summary>What the run's recipe is known to be; null until a run has stored something.</summary>
     public Digest? Recipe => _notes.Recipe;
@@ -61,6 +61,14 @@ public sealed class RunFolder : IDisposable
             locked.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Looks at a folder that another process has open, without taking it: where the run stands.</summary>
+    /// <exception cref="AisleException">AISLE-5172: its notes cannot be read.</exception>
+    internal static ((long Step, Digest Digest)? Newest, Digest? Model, ICheckpointStore Store) Look(string path, bool fresh)
+    {
+        var notes = fresh ? new RunNotes() : ReadNotes(System.IO.Path.Combine(path, NotesFile));
+        return (NewestOf(notes), notes.Model, new FolderCheckpointStore(System.IO.Path.Combine(System.IO.Path.GetFullPath(path), "store")));
     }
 
     /// <summary>Refuses to go on with another run's states.</summary>
@@ -95,6 +103,8 @@ public sealed class RunFolder : IDisposable
     }
 
     public void Dispose() => _lock.Dispose();
+
+    private static (long, Digest)? NewestOf(RunNotes notes) => notes.Checkpoints is [.., var last] ? (last.Step, last.Digest) : null;
 
     private void Forget()
     {

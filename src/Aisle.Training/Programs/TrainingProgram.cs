@@ -5,7 +5,8 @@ using System.Security.Cryptography;
 namespace Aisle.Training.Programs;
 
 /// <summary>
-/// A user's training program: trains alone when a person starts it, and works for a run when <c>aisle launch</c> or a cluster does. The model's digest is the
+/// A user's training program: trains alone when a person starts it, and works for a run when <c>aisle launch</c> or a cluster does, or is one
+/// rank of a fixed world when <c>mpirun</c> does. The model's digest is the
 /// same either way.
 /// </summary>
 public static class TrainingProgram
@@ -36,6 +37,11 @@ public static class TrainingProgram
             if (RunEnvironment.Read(Environment.GetEnvironmentVariable) is { } environment)
             {
                 await WorkAsync(environment, recipe, model, stop).ConfigureAwait(false);
+                return 0;
+            }
+            if (WorldEnvironment.Read(Environment.GetEnvironmentVariable) is { } world)
+            {
+                new WorldRun(arguments, world, recipe, model, Console.Out, Console.Error, TimeProvider.System).Run(stop.Token);
                 return 0;
             }
             await new LoneRun(arguments, recipe, model, Console.Out, Console.Error, TimeProvider.System).RunAsync(stop.Token).ConfigureAwait(false);

@@ -14,31 +14,39 @@ internal static class MpiRun
     /// <returns>What each rank found, in rank order; what they and mpirun said; mpirun's exit code.</returns>
     public static async Task<(string[] Found, string Said, int Code)> StartAsync(int ranks, string what, string folder, params string[] parameters)
     {
+        foreach (var earlier in Directory.EnumerateFiles(folder, "rank-*")) File.Delete(earlier);
+        var (said, code) = await StartAsync(ranks, ["world", what, folder, .. parameters]);
+        return ([.. Directory.EnumerateFiles(folder, "rank-*").Order(StringComparer.Ordinal).Select(File.ReadAllText)], said, code);
+    }
+
+    /// <param name="arguments">Of the tests' worker program.</param>
+    public static async Task<(string Said, int Code)> StartAsync(int ranks, string[] arguments, params (string Name, string Value)[] environment)
+    {
         Assert.SkipWhen(Missing is not null, Missing ?? "");
-        var start = new ProcessStartInfo("mpirun") { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
-        string[] arguments =
-        [
-            "--oversubscribe", "--allow-run-as-root", "--bind-to", "none", "-n", $"{ranks}",
-            Path.Combine(AppContext.BaseDirectory, "Aisle.Training.Tests.Worker"), "world", what, folder, .. parameters,
-        ];
-        foreach (var argument in arguments) start.ArgumentList.Add(argument);
+        var start = new ProcessStartInfo(
+            "mpirun", ["--oversubscribe", "--allow-run-as-root", "--bind-to", "none", "-n", $"{ranks}", Path.Combine(AppContext.BaseDirectory, "Aisle.Training.Tests.Worker"), .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+        };
         // On one machine, and shared memory's single copy wants a permission that containers seldom give.
         start.Environment["OMPI_MCA_btl"] = "self,vader";
         start.Environment["OMPI_MCA_btl_vader_single_copy_mechanism"] = "none";
-        foreach (var earlier in Directory.EnumerateFiles(folder, "rank-*")) File.Delete(earlier);
+        foreach (var (name, value) in environment) start.Environment[name] = value;
         using var process = Process.Start(start)!;
         process.StandardInput.Close();
         var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         try
         {
-            await process.WaitForExitAsync(new CancellationTokenSource(s_patience).Token);
+            using var patience = new CancellationTokenSource(s_patience);
+            await process.WaitForExitAsync(patience.Token);
         }
         catch (OperationCanceledException)
         {
             process.Kill(entireProcessTree: true);
             throw new TimeoutException($"The ranks do not end. They said: {await output}\n{await error}");
         }
-        string[] found = [.. Directory.EnumerateFiles(folder, "rank-*").Order(StringComparer.Ordinal).Select(File.ReadAllText)];
-        return (found, await output + await error, process.ExitCode);
+        return (await output + await error, process.ExitCode);
     }
 }

@@ -3,7 +3,18 @@ using Aisle.Training.Collectives;
 
 namespace Aisle.Training.Tests.Collectives;
 
-/// <summary>The double of NCCL and CUDA, compiled once, and what steers it. One test at a time.</summary>
+/// <summary>The double of NCCL and CUDA, compiled when it is first wanted, and what steers it. One test at a time.</summary>
+public sealed class NcclDoubleFixture : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("aisle-nccl-double-").FullName;
+    private NcclDouble? _double;
+
+    internal NcclDouble Double => _double ??= new NcclDouble(_folder);
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+}
+
+/// <inheritdoc cref="NcclDoubleFixture"/>
 internal sealed unsafe class NcclDouble
 {
     private readonly delegate* unmanaged<byte*, int, int, void> _fail;

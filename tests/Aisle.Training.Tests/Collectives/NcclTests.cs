@@ -11,25 +11,13 @@ namespace Aisle.Training.Tests.Collectives;
 /// The adapter against NCCL's C interface, played by a library compiled here that checks every argument (<c>nccl_double.c</c>): threads play ranks. No device of NVIDIA's
 /// has a part in it.
 /// </summary>
-public sealed class NcclTests : IDisposable
+public sealed class NcclTests(NcclDoubleFixture library) : IClassFixture<NcclDoubleFixture>, IDisposable
 {
     private const int OutOfMemory = 2;
     private const int RemoteError = 6;
+    private readonly NcclDouble _double = library.Double;
+    private readonly int _liveBefore = library.Double.Live;
     private readonly string _folder = Directory.CreateTempSubdirectory("aisle-nccl-").FullName;
-    private readonly NcclDouble _double;
-
-    public NcclTests()
-    {
-        try
-        {
-            _double = new NcclDouble(_folder);
-        }
-        catch
-        {
-            Dispose(); // xunit disposes only what was made whole
-            throw;
-        }
-    }
 
     [Theory]
     [InlineData(1, 1)]
@@ -55,7 +43,7 @@ public sealed class NcclTests : IDisposable
             return bytes;
         });
         Assert.All(allocated, bytes => Assert.Equal(0, bytes));
-        Assert.Equal(0, _double.Live);
+        Assert.Equal(_liveBefore, _double.Live);
         Assert.False(File.Exists(IdFile));
 
         static long Value(int rank, int round, int i) => ((long)(i % 4099) * 7_919 + rank * 104_729L + round) * (i % 3 == 0 ? -1 : 1) << 12;
@@ -79,7 +67,7 @@ public sealed class NcclTests : IDisposable
             CancellationToken.None));
         var expected = ElasticRun.Line(await ElasticRun.Outcome);
         Assert.All(outcomes, outcome => Assert.Equal(expected, ElasticRun.Line(outcome)));
-        Assert.Equal(0, _double.Live);
+        Assert.Equal(_liveBefore, _double.Live);
     }
 
     [Theory]
@@ -111,7 +99,7 @@ public sealed class NcclTests : IDisposable
         Assert.Equal("AISLE-5194", failure.Code);
         Assert.Contains(function.StartsWith("cuda", StringComparison.Ordinal) ? "out of memory" : function, failure.What, StringComparison.Ordinal);
         // A world that could not be given back stays: NCCL says so itself.
-        Assert.Equal(function == "ncclCommDestroy" ? 1 : 0, _double.Live);
+        Assert.Equal(_liveBefore + (function == "ncclCommDestroy" ? 1 : 0), _double.Live);
         Assert.False(File.Exists(IdFile));
     }
 
@@ -131,7 +119,7 @@ public sealed class NcclTests : IDisposable
             var stuck = Assert.Throws<AisleException>(() => sum.Reduce(default, 1, out _));
             Assert.Contains("is not done after 0.03 s", stuck.What, StringComparison.Ordinal);
         }
-        Assert.Equal(0, _double.Live);
+        Assert.Equal(_liveBefore, _double.Live);
     }
 
     [Fact]
@@ -148,7 +136,7 @@ public sealed class NcclTests : IDisposable
         Assert.Equal("AISLE-5197", Refusal(Place(1, 2) with { GiveUpAfter = TimeSpan.FromMilliseconds(30) }).Code);
         Assert.Equal("AISLE-5198", Refusal(Place(0, 1) with { Device = 4 }).Code);
         Assert.Equal("AISLE-5198", Refusal(Place(2, 2)).Code);
-        Assert.Equal(0, _double.Live);
+        Assert.Equal(_liveBefore, _double.Live);
 
         AisleException Refusal(NcclPlace place) => Assert.Throws<AisleException>(() => _double.Open(new GradientShape(100, 10), place));
     }
@@ -191,8 +179,8 @@ public sealed class NcclTests : IDisposable
 
     public void Dispose()
     {
-        _double?.Stick(false);
-        _double?.Fail("", 0);
+        _double.Stick(false);
+        _double.Fail("", 0);
         Directory.Delete(_folder, recursive: true);
     }
 
