@@ -35,6 +35,9 @@ public sealed record CoordinatorOptions
     /// <summary>A worker that says nothing for so long is suspected: others do its work too, and it counts again once it speaks. Workers speak every 250 ms.</summary>
     public TimeSpan SuspectAfter { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>So many steps in a row whose gradient was no number end the run. At least 1.</summary>
+    public int MostSkippedInARow { get; init; } = SkippedSteps.MostInARow;
+
     /// <summary>A worker that says nothing for so long is hung up on. If it still lives it comes back, and learns the state anew.</summary>
     public TimeSpan GiveUpAfter { get; init; } = TimeSpan.FromSeconds(60);
 
@@ -87,6 +90,7 @@ public sealed partial class Coordinator : IAsyncDisposable
             Term = RandomNumberGenerator.GetInt32(int.MaxValue) * (1L << 31),
             TickEvery = s_tickEvery,
             SuspectAfter = options.SuspectAfter,
+            MostSkippedInARow = options.MostSkippedInARow,
             GiveUpAfter = options.GiveUpAfter,
             ReunionWithin = options.ReunionWithin,
         });

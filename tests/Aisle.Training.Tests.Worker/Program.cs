@@ -8,6 +8,7 @@ using Aisle.Training.Tests.Worker;
 
 if (args[0] == "world") return WorldProgram.Run(args[1..]);
 if (args[0] == "program") return await WorldProgram.AsUsersProgramAsync(args[1..]);
+if (args[0] == "bits") return BitsProgram.Run();
 if (args[0] == "coordinator") return await SeparateCoordinator.RunAsync(args[1..]);
 
 // name, coordinator, secret in hex, folder, then the recipe's parameters as name=value. Ends with 0 when the run is over, 1 with a message otherwise.

@@ -4,6 +4,7 @@ using Aisle.Artifacts;
 using Aisle.Training.Checkpoints;
 using Aisle.Training.Exchange;
 using Aisle.Training.Numerics;
+using Aisle.Training.Protocol;
 
 namespace Aisle.Training.Collectives;
 
@@ -20,6 +21,7 @@ internal sealed class FixedWorldRun
     private readonly Digest _canary;
     private readonly List<(long, Digest)> _checkpoints = [];
     private readonly long _start;
+    private int _skippedInARow;
     private long _step;
     private double _lossPerToken = double.NaN;
 
@@ -50,6 +52,8 @@ internal sealed class FixedWorldRun
             var norm = all.Invalid ? double.NaN : GradientNorm.Of(gradient, _model.Runs);
             var learningRate = _recipe.Schedule.At(_step);
             if (!all.Invalid) _learned.Update(gradient, norm, learningRate);
+            _skippedInARow = all.Invalid ? _skippedInARow + 1 : 0;
+            if (_skippedInARow == SkippedSteps.MostInARow) throw SkippedSteps.TooMany(_skippedInARow, _step);
             _lossPerToken = all.Loss * FixedPoint.PowerOfTwo(-WorkerSession.LossFractionBits) / _model.TokensIn(_step);
             _step++;
             Tell(began, all.Invalid, norm, learningRate);

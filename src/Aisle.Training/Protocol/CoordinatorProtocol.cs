@@ -27,6 +27,9 @@ public sealed record CoordinatorRules
     /// <summary>A worker that says nothing for so long is suspected: others do its work too, and it counts again once it speaks.</summary>
     public TimeSpan SuspectAfter { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>So many skipped steps in a row end the run. At least 1.</summary>
+    public int MostSkippedInARow { get; init; } = SkippedSteps.MostInARow;
+
     /// <summary>A worker that says nothing for so long is hung up on.</summary>
     public TimeSpan GiveUpAfter { get; init; } = TimeSpan.FromSeconds(60);
 
@@ -76,6 +79,7 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
     private int _nextUnit;
     private long _reached = rules.ResumeFrom?.Step ?? 0; // highest state that anyone has reached
     private bool _running;
+    private int _skippedInARow;
     private bool _over;
     private bool _completed;
     private (TimeSpan Since, int Slices)? _recovering;
@@ -191,6 +195,12 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
         if (state <= _reached) return;
         _reached = state;
         _effects.Add(new CoordinatorEffect.Committed(state, report, workers, now));
+        _skippedInARow = report.Skipped ? _skippedInARow + 1 : 0;
+        if (_skippedInARow >= rules.MostSkippedInARow)
+        {
+            Fail(SkippedSteps.TooMany(_skippedInARow, state - 1));
+            return;
+        }
         if (_recovering is not { } recovering) return;
         _recovering = null;
         _effects.Add(new CoordinatorEffect.Recovered(state, now - recovering.Since, recovering.Slices));
