@@ -9,11 +9,15 @@ namespace Aisle.Training.Exchange;
 internal abstract unsafe class SharedBuffer
 {
     public const long Private = -1;
+    private static long s_bytes;
     private readonly SharedArena? _arena;
+    private readonly long _bytes;
     private int _holders;
 
     protected SharedBuffer(SharedArena? arena, long bytes)
     {
+        _bytes = bytes;
+        Interlocked.Add(ref s_bytes, bytes);
         if (arena is not null && arena.TryTake(bytes, out var numbers, out var place))
         {
             _arena = arena;
@@ -23,6 +27,9 @@ internal abstract unsafe class SharedBuffer
         }
         Numbers = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(1, bytes), SharedArena.BufferHeadBytes);
     }
+
+    /// <summary>Bytes of all buffers of this process, in use or waiting to be used again: counted, so that a memory plan can be held against it.</summary>
+    public static long Bytes => Interlocked.Read(ref s_bytes);
 
     public byte* Numbers { get; }
 
@@ -61,6 +68,7 @@ internal abstract unsafe class SharedBuffer
 
     ~SharedBuffer()
     {
+        Interlocked.Add(ref s_bytes, -_bytes);
         if (Place == Private) NativeMemory.AlignedFree(Numbers);
     }
 }

@@ -1,4 +1,6 @@
 using Aisle.Tensors;
+using Aisle.Training.Checkpoints;
+using Aisle.Training.Exchange;
 using Aisle.Training.LanguageModels;
 
 namespace Aisle.Training.Tests.LanguageModels;
@@ -8,7 +10,7 @@ namespace Aisle.Training.Tests.LanguageModels;
 public sealed class RunsAlone;
 
 [Collection(nameof(MemoryTests))]
-public sealed class MemoryTests : IDisposable
+public sealed class MemoryTests(ITestOutputHelper output) : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("aisle-memory-").FullName;
 
@@ -49,4 +51,60 @@ public sealed class MemoryTests : IDisposable
         // Two bytes a frozen weight, eight an adapter's weight and gradient, and the position table and scratch of any model.
         Assert.InRange(ModelMemory.Bytes - before, 2 * shape.ParameterCount, 2 * shape.ParameterCount + 8L * training.ParameterCount + (64 << 10));
     }
+
+    [Theory]
+    [InlineData(1, "")]
+    [InlineData(3, "slices=6")]
+    [InlineData(1, "model.recompute=true")]
+    [InlineData(1, "optimizer.kind=lion")]
+    public async Task A_worker_holds_what_the_plan_says_to_a_tenth(int workers, string more)
+    {
+        var tokens = TokensFolder.Write(_folder);
+        var parameters = new Dictionary<string, string>
+        {
+            ["steps"] = "4", ["slices"] = "3", ["sequencesPerSlice"] = "4", ["contextTokens"] = "64", ["checkpointEvery"] = "2",
+            ["model.layers"] = "4", ["model.width"] = "256", ["model.heads"] = "4", ["model.feedForward"] = "688",
+        };
+        if (more.Length > 0) parameters[more.Split('=')[0]] = more.Split('=')[1];
+        var recipe = TrainingRecipe.FromParameters(parameters, seed: 3);
+        var config = LanguageModelTraining.ConfigOf(recipe, TokensDescription.Read(tokens));
+        var plan = MemoryPlan.Of(config, null, recipe, workers);
+
+        // Threads of a run before may still be ending, and hold its buffers until then.
+        var waited = System.Diagnostics.Stopwatch.StartNew();
+        while (SharedBuffer.Bytes > 0 && waited.Elapsed < TimeSpan.FromSeconds(20))
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            await Task.Delay(20, CancellationToken.None);
+        }
+
+        Assert.Equal(0, SharedBuffer.Bytes);
+        long Held() => GC.GetTotalMemory(forceFullCollection: true) + ModelMemory.Bytes + SharedBuffer.Bytes;
+        var (before, modelBefore, held, parts) = (Held(), ModelMemory.Bytes, 0L, "");
+        byte[] secret = [9, 9, 9];
+        await using var coordinator = Coordinator.Start(new CoordinatorOptions { Secret = secret, MinimumWorkers = workers });
+        await Task.WhenAll(Enumerable.Range(0, workers).Select(i => Training.Worker.RunAsync(
+            new WorkerOptions
+            {
+                Name = $"w{i}",
+                Coordinator = coordinator.EndPoint,
+                Secret = secret,
+                Recipe = recipe,
+                Model = recipe => new LanguageModelTraining(recipe, tokens),
+                Store = new FolderCheckpointStore(Path.Combine(_folder, "store")),
+                ScratchFolder = Path.Combine(_folder, $"scratch-{i}"),
+                Progress = at =>
+                {
+                    if (i != 0 || at.Step != 4 || held != 0) return;
+                    held = (Held() - before) / workers;
+                    parts = $"models {Mb((ModelMemory.Bytes - modelBefore) / workers)}, exchange and copies {Mb(SharedBuffer.Bytes / workers)}";
+                },
+            },
+            CancellationToken.None))).WaitAsync(TimeSpan.FromSeconds(120));
+        output.WriteLine($"{workers} workers {more}: planned {Mb(plan.Total)} (weights {Mb(plan.Weights)}, gradients {Mb(plan.Gradients)}, optimiser {Mb(plan.Optimizer)}, sums {Mb(plan.Sums)}, activations {Mb(plan.Activations)}, buffers {Mb(plan.Buffers)}, snapshot {Mb(plan.Snapshot)}); held {Mb(held)} ({parts})");
+        Assert.InRange(workers * held, 0.9 * plan.OfAllWorkers, 1.1 * plan.OfAllWorkers);
+    }
+
+    private static string Mb(long bytes) => $"{bytes / 1e6:F1} MB";
 }
