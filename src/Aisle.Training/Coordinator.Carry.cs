@@ -61,6 +61,9 @@ public sealed partial class Coordinator
                 case CoordinatorEffect.Committed committed:
                     Committed(committed);
                     break;
+                case CoordinatorEffect.Hedged hedged:
+                    Raise(new StepHedged(Now, hedged.Step, hedged.Slices));
+                    break;
                 case CoordinatorEffect.Recovered recovered:
                     Raise(new StepRecovered(Now, recovered.State, recovered.Took, recovered.SlicesRecomputed));
                     break;

@@ -235,6 +235,7 @@ public sealed partial class Coordinator : IAsyncDisposable
 
     private IReadOnlyList<CoordinatorEffect> Reached(MemberId from, ControlMessage.Reached reached)
     {
+        _rules.Timed(from, reached.Times.Slices, TimeSpan.FromMicroseconds(reached.Times.ComputeMicros));
         Carry(_rules.Reached(from, reached.Life, reached.State, reached.Report, Now));
         if (reached.Times.TotalMicros > 0 && _connections.TryGetValue(from, out var seat)) Raise(new WorkerStepped(Now, reached.State, seat.Name, reached.Times));
         return [];
@@ -246,6 +247,7 @@ public sealed partial class Coordinator : IAsyncDisposable
         ControlMessage.Unreachable unreachable => _rules.Unreachable(from, unreachable.Life, unreachable.Peer, Now),
         ControlMessage.Saved saved => _rules.Saved(from, saved.Step, saved.Checkpoint, saved.Model, Now),
         ControlMessage.NotSaved notSaved => _rules.NotSaved(from, notSaved.Step, notSaved.Reason, Now),
+        ControlMessage.Computed computed => _rules.UnitComputed(from, computed.Life, computed.Unit, Now),
         ControlMessage.Leave => _rules.Leaving(from, Now),
         ControlMessage.Heartbeat => _rules.Heard(from, Now),
         _ => throw new AisleException("AISLE-5131", $"A worker does not say {message.GetType().Name}.", "Start the coordinator and all workers from one version."),

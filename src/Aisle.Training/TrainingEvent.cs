@@ -42,6 +42,9 @@ public sealed record WorkerRefused(TimeSpan At, string Name, string Reason) : Tr
 
 public sealed record ViewChanged(TimeSpan At, long Epoch, IReadOnlyList<string> Workers) : TrainingEvent(At);
 
+/// <summary>A worker is late: idle ones compute its slices too, and whichever result comes first counts.</summary>
+public sealed record StepHedged(TimeSpan At, long Step, int Slices) : TrainingEvent(At);
+
 /// <summary>The first step made after a worker was lost.</summary>
 /// <param name="Took">From the moment the loss was noticed.</param>
 /// <param name="SlicesRecomputed">The lost worker's, shared out among the others.</param>

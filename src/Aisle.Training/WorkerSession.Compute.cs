@@ -130,6 +130,7 @@ internal sealed partial class WorkerSession
         }
         _inHand.LetGo();
         _clock.Computed(computed);
+        if (computed == count) Tell(new ControlMessage.Computed(life, unit));
     }
 
     /// <summary>Adds a range of the slice's gradient to the unit's sum, as soon as the model is done with it: it is still in the cache then.</summary>

@@ -58,6 +58,9 @@ public abstract record CoordinatorEffect
 
     public sealed record Committed(long State, StateReport Report, int Workers, TimeSpan At) : CoordinatorEffect;
 
+    /// <summary>A member is late in this step: idle ones compute so many of its slices too.</summary>
+    public sealed record Hedged(long Step, int Slices) : CoordinatorEffect;
+
     /// <summary>The first state reached after deaths.</summary>
     public sealed record Recovered(long State, TimeSpan Took, int SlicesRecomputed) : CoordinatorEffect;
 

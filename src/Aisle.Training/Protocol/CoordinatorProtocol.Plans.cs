@@ -37,11 +37,14 @@ public sealed partial class CoordinatorProtocol
         {
             SendBegin(waiting, StateSource.Peer, latest + 1, now);
         }
-        Issue(latest + 1);
+        Issue(latest + 1, now);
     }
 
-    private void Issue(long step)
+    private void Issue(long step, TimeSpan now)
     {
+        _done.Clear();
+        _late.Clear();
+        _issuedAt = now;
         var hands = Takers.ToImmutableArray();
         OrderSave(step);
         var isLast = step == LastStep;
@@ -51,7 +54,7 @@ public sealed partial class CoordinatorProtocol
             Step = step,
             Members = [.. Active.Select(member => member.Member)],
             Learners = [.. Learners.Select((learner, i) => new Learner(learner.Member, DonorFor(i)))],
-            Units = isLast ? [] : [.. Assign(SliceSet.Range(0, Shape.Slices), hands)],
+            Units = isLast ? [] : [.. Share(hands)],
             ShardOwners = [.. Enumerable.Range(0, Shape.Shards).Select(shard => hands[shard % hands.Length].Member.Id)],
         };
         foreach (var hand in hands) hand.LastDuty = step;
@@ -127,6 +130,7 @@ public sealed partial class CoordinatorProtocol
 
         // Whoever has finished the step holds every reduced shard and hands it on; only when nobody has is anything computed again.
         var recomputed = 0;
+        var idle = isLatest ? Idle(old) : [];
         var units = ImmutableArray.CreateBuilder<Unit>();
         units.AddRange(old.Units.Select(unit => unit.Member is { } id && _members.ContainsKey(id) ? unit : unit with { Member = null }));
         if (finishers.Length == 0 && !computing.IsEmpty)
@@ -134,9 +138,10 @@ public sealed partial class CoordinatorProtocol
             for (var i = 0; i < units.Count; i++)
             {
                 var unit = units[i];
-                if ((unit.Member is { } id && CanCompute(id)) || units.Any(other => other.Id > unit.Id && other.Slices.IsWithin(unit.Slices))) continue;
+                var isLate = _late.Contains(unit.Id);
+                if ((unit.Member is { } id && CanCompute(id) && !isLate) || HasParts(units, unit)) continue;
                 recomputed += unit.Slices.Count;
-                units.AddRange(Assign(unit.Slices, Rotated(computing, i)));
+                units.AddRange(Assign(unit.Slices, Rotated(isLate && idle.Length > 0 ? idle : computing, i)));
             }
             foreach (var hand in computing) hand.LastDuty = Math.Max(hand.LastDuty, old.Step);
         }

@@ -72,7 +72,7 @@ public sealed partial class CoordinatorProtocol
             SendBegin(member, source, step, now);
             if (member.Role == Role.Active) _effects.Add(new CoordinatorEffect.Joined(member.Member));
         }
-        Issue(step);
+        Issue(step, now);
     }
 
     private void SendBegin(Standing member, StateSource source, long step, TimeSpan now)

@@ -60,6 +60,7 @@ public sealed partial class CoordinatorProtocol
             else if (member.Role == Role.Learner && member.State is null && now - member.BegunAt > rules.LearnWithin) HangUp(member, $"it did not receive the state within {rules.LearnWithin.TotalSeconds:0} s", now);
             else if (!member.IsSilent && silence > rules.SuspectAfter) Suspect(member, silence, now);
         }
+        Hedge(now);
         Advance(now);
         return Take();
     }

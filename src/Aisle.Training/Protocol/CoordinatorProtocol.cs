@@ -122,9 +122,9 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
                 TakeBack(known, returning, now);
                 return Take();
             }
-            // It never heard of its last begin: that life is over before it was lived.
-            Depart(known, "it came back as another", now);
         }
+        // No two workers listen at one place: whoever was there before is this one, in a life that it never heard of or has forgotten.
+        foreach (var before in _members.Values.Where(member => member.Member.Host == worker.Host && member.Member.Port == worker.Port).ToList()) Depart(before, "it came back anew", now);
         id = new MemberId(_nextMember++);
         if (_completed)
         {
@@ -263,6 +263,9 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
         public TimeSpan LastHeard { get; set; }
 
         public TimeSpan BegunAt { get; set; }
+
+        /// <summary>A running mean over its last steps; 0 before the first.</summary>
+        public double SecondsPerSlice { get; set; }
 
         public bool IsConnected { get; set; } = true;
 

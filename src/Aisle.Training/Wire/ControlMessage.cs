@@ -18,6 +18,7 @@ namespace Aisle.Training.Wire;
 [JsonDerivedType(typeof(NotSaved), "notSaved")]
 [JsonDerivedType(typeof(SaveAnnounced), "saveAnnounced")]
 [JsonDerivedType(typeof(Finished), "finished")]
+[JsonDerivedType(typeof(Computed), "computed")]
 [JsonDerivedType(typeof(Leave), "leave")]
 [JsonDerivedType(typeof(Heartbeat), "heartbeat")]
 internal abstract record ControlMessage
@@ -52,6 +53,9 @@ internal abstract record ControlMessage
     public sealed record SaveAnnounced(long Step) : ControlMessage;
 
     public sealed record Finished : ControlMessage;
+
+    /// <summary>The worker has computed a whole unit.</summary>
+    public sealed record Computed(long Life, int Unit) : ControlMessage;
 
     /// <summary>The worker wants to go when it is not needed any more.</summary>
     public sealed record Leave : ControlMessage;

@@ -49,5 +49,5 @@ public sealed class AdmissionTests
     }
 
     private static Introduction Worker(int id, RunShape shape, long tokens = 640, string canary = "canary") =>
-        new($"w{id}", "", 0, shape, tokens, Digest.Of(canary), "class");
+        new($"w{id}", "", 4000 + id, shape, tokens, Digest.Of(canary), "class");
 }

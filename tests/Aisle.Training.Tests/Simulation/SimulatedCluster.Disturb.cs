@@ -90,8 +90,9 @@ internal sealed partial class SimulatedCluster
     {
         if (_alive.Count < 2) return;
         var (a, b) = (Any(), Any());
-        LoseTail(Queue(_data, (a.Process, b.Process, a.Term)));
-        if (a.MemberAt(b.Process) is { } peer) a.LinkReset(peer);
+        if (a.MemberAt(b.Process) is not { } peer) return;
+        LoseTail(Queue(_data, (a.Process, b.Process, a.Term, peer)));
+        a.LinkReset(peer);
     }
 
     private void Stop()
@@ -119,7 +120,7 @@ internal sealed partial class SimulatedCluster
     {
         var (a, b) = (Any(), Any());
         if (a == b || a.MemberAt(b.Process) is not { } peer) return;
-        LoseTail(Queue(_data, (a.Process, b.Process, a.Term)));
+        LoseTail(Queue(_data, (a.Process, b.Process, a.Term, peer)));
         var life = a.Life;
         Tell(a, id => _coordinator.Unreachable(id, life, peer, Now()));
         a.LinkReset(peer);

@@ -12,7 +12,7 @@ internal sealed partial class SimulatedCluster
     private readonly RunShape _shape;
     private readonly Random _random;
     private readonly SortedDictionary<int, SimulatedWorker> _alive = [];
-    private readonly SortedDictionary<(int From, int To, long Term), Queue<(MemberId To, DataMessage Message)>> _data = [];
+    private readonly SortedDictionary<(int From, int To, long Term, MemberId Member), Queue<DataMessage>> _data = [];
     private readonly SortedDictionary<int, Queue<Action>> _toCoordinator = [];
     private readonly SortedDictionary<int, Queue<Action<SimulatedWorker>>> _toWorker = [];
     private readonly SortedDictionary<MemberId, int> _connections = []; // member → process, as the coordinator of the moment knows them
@@ -56,6 +56,8 @@ internal sealed partial class SimulatedCluster
 
     public int Returns { get; private set; }
 
+    public int Hedges { get; private set; }
+
     public int WentAway { get; private set; }
 
     public void Run(int atMost = 50_000)
@@ -79,15 +81,27 @@ internal sealed partial class SimulatedCluster
     public void Send(SimulatedWorker from, MemberId to, DataMessage message)
     {
         if (from.ProcessOf(to) is not { } process) return;
-        var queue = Queue(_data, (from.Process, process, from.Term));
-        queue.Enqueue((to, message));
-        if (_random.Next(20) == 0) queue.Enqueue((to, message));
+        var queue = Queue(_data, (from.Process, process, from.Term, to));
+        queue.Enqueue(message);
+        if (_random.Next(20) == 0) queue.Enqueue(message);
     }
 
     public void Report(SimulatedWorker from, long state, ulong hash)
     {
         var life = from.Life;
+        var took = TimeSpan.FromMilliseconds(_random.Next(1, 2000));
+        Tell(from, id =>
+        {
+            _coordinator.Timed(id, _random.Next(0, 4), took);
+            return [];
+        });
         Tell(from, id => _coordinator.Reached(id, life, state, new StateReport(hash, 0, false), Now()));
+    }
+
+    public void ReportComputed(SimulatedWorker from, int unit)
+    {
+        var life = from.Life;
+        Tell(from, id => _coordinator.UnitComputed(id, life, unit, Now()));
     }
 
     public void ReportSaved(SimulatedWorker from, SaveOrder order, float[] weights)
@@ -148,13 +162,11 @@ internal sealed partial class SimulatedCluster
         if (_random.Next(60) == 0) Disturb();
         if (_random.Next(25) == 0) Tick();
         var choices = new List<Action>();
-        foreach (var ((_, to, term), queue) in _data)
+        foreach (var ((_, to, term, member), queue) in _data)
         {
             if (queue.Count == 0 || !IsRunning(to, out var worker)) continue;
-            if (term < worker.Term) queue.Clear();
-            if (term != worker.Term) continue;
-            while (queue.TryPeek(out var late) && worker.IsLateFor(late.To)) queue.Dequeue();
-            if (queue.TryPeek(out var next) && worker.MayReceive(next.To)) choices.Add(() => worker.Receive(queue.Dequeue().Message));
+            if (term < worker.Term) queue.Clear(); // for a life that is over: the connection is closed, and its other end has no more use for it
+            else if (term == worker.Term && member == worker.Member && worker.Rules.HasPlan) choices.Add(() => worker.Receive(queue.Dequeue()));
         }
         foreach (var queue in _toCoordinator.Values.Where(queue => queue.Count > 0)) choices.Add(() => queue.Dequeue()());
         foreach (var (process, queue) in _toWorker)
@@ -230,6 +242,9 @@ internal sealed partial class SimulatedCluster
                 case CoordinatorEffect.Returned returned:
                     Returns++;
                     Activate(returned.Member.Id);
+                    break;
+                case CoordinatorEffect.Hedged:
+                    Hedges++;
                     break;
                 case CoordinatorEffect.Reunited:
                     Reunions++;

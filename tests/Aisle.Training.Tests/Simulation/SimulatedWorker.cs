@@ -100,11 +100,6 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
 
     public void LinkReset(MemberId peer) => Carry(Rules.LinkReset(peer));
 
-    /// <summary>Meant for a life that is over: the other end of the connection has no more use for it.</summary>
-    public bool IsLateFor(MemberId to) => to < Member;
-
-    public bool MayReceive(MemberId to) => to == Member && Rules.HasPlan;
-
     public void Receive(DataMessage message)
     {
         switch (message)
@@ -141,13 +136,14 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
                 return;
             }
             var slice = computing.Left.Dequeue();
-            Assert.True(_computed.Add((Life, unit.Step, slice)) || cluster.Kinds.HasFlag(Disturbances.Silence), $"{process} computed slice {slice} of step {unit.Step} twice.");
+            Assert.True(_computed.Add((Life, unit.Step, slice)) || cluster.Hedges > 0 || cluster.Kinds.HasFlag(Disturbances.Silence), $"{process} computed slice {slice} of step {unit.Step} twice.");
             Assert.Equal(unit.Step, Rules.State);
             FixedPoint.Accumulate(SimulatedModel.Gradient(_weights, unit.Step, slice), computing.Sum, SimulatedModel.FractionBits);
             if (computing.Left.Count > 0) return;
             _work.Dequeue();
             _computing = null;
             _units[(unit.Step, unit.Unit)] = computing.Sum;
+            cluster.ReportComputed(this, unit.Unit);
             Carry(Rules.UnitComputed(unit.Step, unit.Unit));
             return;
         }

@@ -13,6 +13,7 @@ public sealed class SimulationTests(ITestOutputHelper output)
         var total = Simulate(Disturbances.Deaths, firstSeed: 0);
         Assert.True(total.Kills > Seeds / 2, $"Only {total.Kills} kills in all: the simulation disturbs too little to prove anything.");
         Assert.True(total.RolledBack > Seeds / 300, $"Only {total.RolledBack} runs lost everyone.");
+        Assert.True(total.Hedges > Seeds / 50, $"Only {total.Hedges} steps were hedged.");
     }
 
     [Fact]
@@ -75,6 +76,8 @@ public sealed class SimulationTests(ITestOutputHelper output)
 
         public int Returns { get; private set; }
 
+        public int Hedges { get; private set; }
+
         public int WentAway { get; private set; }
 
         public int Crashes { get; private set; }
@@ -87,6 +90,7 @@ public sealed class SimulationTests(ITestOutputHelper output)
             RolledBack += cluster.RolledBack ? 1 : 0;
             Stops += cluster.Stops;
             Returns += cluster.Returns;
+            Hedges += cluster.Hedges;
             WentAway += cluster.WentAway;
             Crashes += cluster.Crashes;
             Reunions += cluster.Reunions;
