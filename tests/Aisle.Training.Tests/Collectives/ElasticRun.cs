@@ -5,7 +5,7 @@ namespace Aisle.Training.Tests.Collectives;
 /// <summary>What two elastic workers make of the recipe that the worlds of this folder train: the bits to arrive at.</summary>
 internal static class ElasticRun
 {
-    private static readonly Lazy<Task<TrainingOutcome>> s_outcome = new(TrainAsync);
+    private static readonly Lazy<Task<TrainingOutcome>> s_outcome = new(() => TrainAsync());
 
     public static string[] Parameters { get; } = ["steps=40", "slices=15", "sequencesPerSlice=2", "contextTokens=16", "optimizer.learningRate=0.02", "checkpointEvery=10"];
 
@@ -15,9 +15,9 @@ internal static class ElasticRun
     public static string Line(TrainingOutcome outcome) =>
         $"{outcome.Model} {outcome.WeightsHash:x16} {BitConverter.DoubleToInt64Bits(outcome.LossPerToken):x16} {string.Join(',', outcome.Checkpoints.Select(checkpoint => $"{checkpoint.Digest}@{checkpoint.Step}"))}";
 
-    private static async Task<TrainingOutcome> TrainAsync()
+    public static async Task<TrainingOutcome> TrainAsync(params string[] further)
     {
-        await using var run = new ProcessRun(minimumWorkers: 2, parameters: Parameters);
+        await using var run = new ProcessRun(minimumWorkers: 2, parameters: [.. Parameters, .. further]);
         _ = run.StartWorker("w0");
         _ = run.StartWorker("w1");
         return await run.CompletionAsync();

@@ -33,6 +33,7 @@ internal static class MpiRun
         // On one machine, and shared memory's single copy wants a permission that containers seldom give.
         start.Environment["OMPI_MCA_btl"] = "self,vader";
         start.Environment["OMPI_MCA_btl_vader_single_copy_mechanism"] = "none";
+        start.Environment["OMPI_MCA_mpi_yield_when_idle"] = "1"; // waiting ranks would keep the cores from those they wait for
         foreach (var (name, value) in environment) start.Environment[name] = value;
         using var process = Process.Start(start)!;
         process.StandardInput.Close();
