@@ -9,7 +9,7 @@ internal sealed record Benchmark(string Name, string About, Func<bool, IAsyncEnu
 {
     public static IReadOnlyList<Benchmark> All { get; } =
     [
-        new("exchange", "summing gradients among processes over loopback TCP, beside Gloo", ExchangeBenchmark.RunAsync),
+        new("exchange", "summing gradients among processes over loopback TCP and shared memory, beside Gloo and OpenMPI", ExchangeBenchmark.RunAsync),
         new("training", "tokens a second of a language model on one and two workers, beside PyTorch and beside two runs that share nothing", TrainingBenchmark.RunAsync),
         new("exactness", "a step with sums in which order cannot matter, beside the same engine summing floats as they come", ExactnessBenchmark.RunAsync),
         new("recovery", "from SIGKILL of one of three workers to the next finished step, beside torchrun", RecoveryBenchmark.RunAsync),

@@ -44,6 +44,9 @@ internal sealed class ChildProcess : IDisposable
     /// <summary>This program in another role.</summary>
     public static ChildProcess Ours(params IEnumerable<string> arguments) => new(Environment.ProcessPath!, arguments, new Dictionary<string, string>());
 
+    /// <summary>A peer's program.</summary>
+    public static ChildProcess Of(string program, params IEnumerable<string> arguments) => new(program, arguments, new Dictionary<string, string>());
+
     /// <summary>A peer's script, on one thread: our ranks compute on one too.</summary>
     public static ChildProcess Python(params IEnumerable<string> arguments) => new(TorchPeer.Python, arguments, TorchPeer.Environment);
 

@@ -1,50 +1,78 @@
+using Aisle.Training.Exchange;
+
 namespace Aisle.Benchmarks.Exchange;
 
 /// <summary>
-/// Every rank gives an array of float32 and gets the sum of all: ours exact in fixed point, the peer's in floats. Ranks are processes; they are connected
-/// before the clock starts; each turn's figure is the slowest rank's mean.
+/// Every rank gives an array of float32 and gets the sum of all: ours exact in fixed point, the peers' in floats. Ranks are processes; they are connected
+/// before the clock starts; each turn's figure is the slowest rank's mean. A case has a line for each peer.
 /// </summary>
 internal static class ExchangeBenchmark
 {
     public static async IAsyncEnumerable<CaseResult> RunAsync(bool isSmall)
     {
-        var version = await TorchPeer.FindVersionAsync();
-        foreach (var ranks in isSmall ? [2] : new[] { 2, 4 })
+        var gloo = await TorchPeer.FindVersionAsync();
+        using var mpi = await MpiPeer.FindAsync();
+        foreach (var plan in isSmall ? Plan.Small : Plan.Whole)
         {
-            foreach (var plan in isSmall ? [Plan.Small] : new[] { Plan.OneMebibyte, Plan.ManyMebibytes }) yield return await MeasureAsync(ranks, plan, version);
+            foreach (var result in await MeasureAsync(plan, gloo, mpi)) yield return result;
         }
     }
 
-    private static async Task<CaseResult> MeasureAsync(int ranks, Plan plan, string? version)
+    private static async Task<IReadOnlyList<CaseResult>> MeasureAsync(Plan plan, string? gloo, MpiPeer? mpi)
     {
-        var elements = plan.Bytes / sizeof(float);
-        using var ours = await RankSet.StartOursAsync(ranks, elements);
-        using var peer = version is null ? null : RankSet.StartGloo(ranks, elements);
-        List<double> ourTimes = [], peerTimes = [];
-        await ours.CheckAsync();
-        await ours.TimeAsync(plan.WarmUpSums);
-        if (peer is not null)
+        List<Side> sides = [];
+        try
         {
-            await peer.CheckAsync();
-            await peer.TimeAsync(plan.WarmUpSums);
+            sides.Add(new Side("ours", await RankSet.StartOursAsync(plan.Ranks, plan.Elements, plan.IsShared ? ExchangeTransport.Automatic : ExchangeTransport.Tcp)));
+            if (gloo is not null) sides.Add(new Side($"Gloo of PyTorch {gloo}", RankSet.StartGloo(plan.Ranks, plan.Elements)));
+            if (mpi is not null) sides.Add(new Side($"OpenMPI {mpi.Version}", RankSet.StartMpi(mpi, plan.Ranks, plan.Elements, plan.IsShared)));
+            foreach (var side in sides)
+            {
+                await side.Ranks.CheckAsync();
+                await side.Ranks.TimeAsync(plan.WarmUpSums);
+            }
+            for (var turn = 0; turn < plan.Turns; turn++)
+            {
+                foreach (var side in sides) side.Times.Add(await side.Ranks.TimeAsync(plan.SumsPerTurn));
+            }
+            await sides[0].Ranks.CheckAsync();
+            Console.Error.WriteLine($"{plan.Name}: {string.Join(", ", sides)}, fastest to slowest turn in ms");
+            if (sides.Count == 1) return [CaseResult.OfTimes("exchange", plan.Name, "ms", sides[0].Times, [], "none here")];
+            return [.. sides.Skip(1).Select(peer => CaseResult.OfTimes("exchange", plan.Name, "ms", sides[0].Times, peer.Times, peer.Name))];
         }
-        for (var turn = 0; turn < plan.Turns; turn++)
+        finally
         {
-            ourTimes.Add(await ours.TimeAsync(plan.SumsPerTurn));
-            if (peer is not null) peerTimes.Add(await peer.TimeAsync(plan.SumsPerTurn));
+            foreach (var side in sides) side.Ranks.Dispose();
         }
-        await ours.CheckAsync();
-        var name = $"tcp {ranks} ranks {plan.Size}";
-        Console.Error.WriteLine($"{name}: ours {Range(ourTimes)}{(peer is null ? "" : $", Gloo {Range(peerTimes)}")}, fastest to slowest turn in ms");
-        return CaseResult.OfTimes("exchange", name, "ms", ourTimes, peerTimes, version is null ? "Gloo (absent)" : $"Gloo of PyTorch {version}");
     }
 
-    private static string Range(List<double> times) => FormattableString.Invariant($"{times.Min():0.00} to {times.Max():0.00}");
-
-    private sealed record Plan(string Size, int Bytes, int WarmUpSums, int SumsPerTurn, int Turns)
+    private sealed record Side(string Name, RankSet Ranks)
     {
-        public static readonly Plan Small = new("16 KiB", 1 << 14, 5, 5, 3);
-        public static readonly Plan OneMebibyte = new("1 MiB", 1 << 20, 300, 40, 9);
-        public static readonly Plan ManyMebibytes = new("64 MiB", 1 << 26, 10, 3, 9);
+        public List<double> Times { get; } = [];
+
+        public override string ToString() => FormattableString.Invariant($"{Name} {Times.Min():0.000} to {Times.Max():0.000}");
+    }
+
+    private sealed record Plan(bool IsShared, int Ranks, string Size, int Bytes, int WarmUpSums, int SumsPerTurn, int Turns)
+    {
+        public static readonly Plan[] Small = [new(false, 2, "16 KiB", 1 << 14, 5, 5, 3), new(true, 2, "16 KiB", 1 << 14, 5, 5, 3)];
+
+        public static readonly Plan[] Whole =
+        [
+            Of64KiB(false, 2), Of1MiB(false, 2), Of16MiB(false, 2), Of64MiB(false, 2), Of64KiB(false, 4), Of16MiB(false, 4), Of64MiB(false, 4),
+            Of64KiB(true, 2), Of1MiB(true, 2), Of16MiB(true, 2), Of64MiB(true, 2), Of64KiB(true, 4), Of16MiB(true, 4), Of64MiB(true, 4),
+        ];
+
+        public int Elements => Bytes / sizeof(float);
+
+        public string Name => $"{(IsShared ? "shared memory" : "tcp")} {Ranks} ranks {Size}";
+
+        private static Plan Of64KiB(bool isShared, int ranks) => new(isShared, ranks, "64 KiB", 1 << 16, 2000, 300, 9);
+
+        private static Plan Of1MiB(bool isShared, int ranks) => new(isShared, ranks, "1 MiB", 1 << 20, 500, 60, 9);
+
+        private static Plan Of16MiB(bool isShared, int ranks) => new(isShared, ranks, "16 MiB", 1 << 24, 40, 8, 9);
+
+        private static Plan Of64MiB(bool isShared, int ranks) => new(isShared, ranks, "64 MiB", 1 << 26, 12, 3, 9);
     }
 }

@@ -17,31 +17,29 @@ internal static class ExchangeRank
     public const string Role = "exchange-rank";
     private const int FractionBits = 36;
 
-    /// <param name="arguments">rank, ranks, floats to sum, shared secret in hex.</param>
+    /// <param name="arguments">rank, ranks, floats to sum, shared secret in hex, transport.</param>
     public static int Run(string[] arguments)
     {
         var (rank, ranks, elements) = (Whole(arguments[0]), Whole(arguments[1]), Whole(arguments[2]));
-        using var exchange = new GradientExchange(rank, ranks, elements, Convert.FromHexString(arguments[3]), fractionBits: FractionBits);
+        using var exchange = new GradientExchange(rank, ranks, elements, Convert.FromHexString(arguments[3]), fractionBits: FractionBits, transport: Enum.Parse<ExchangeTransport>(arguments[4]));
         Console.WriteLine(exchange.EndPoint);
         exchange.Connect([.. Console.ReadLine()!.Split(' ').Select(IPEndPoint.Parse)]);
         var own = Values(rank, elements);
-        var values = new float[elements];
+        own.CopyTo(exchange.Values);
         while (Console.ReadLine() is { } order)
         {
             if (order == "check")
             {
-                own.CopyTo(values, 0);
-                exchange.AllReduce(values);
-                Console.WriteLine(values.AsSpan().SequenceEqual(DirectSum(ranks, elements)) ? Digest.Of(MemoryMarshal.AsBytes(values.AsSpan())) : "wrong");
+                var sum = exchange.AllReduce();
+                Console.WriteLine(sum.SequenceEqual(DirectSum(ranks, elements)) ? Digest.Of(MemoryMarshal.AsBytes(sum)) : "wrong");
                 continue;
             }
             var sums = Whole(order.Split(' ')[1]);
             long ticks = 0;
             for (var i = 0; i < sums; i++)
             {
-                own.CopyTo(values, 0);
                 var start = Stopwatch.GetTimestamp();
-                exchange.AllReduce(values);
+                exchange.AllReduce();
                 ticks += Stopwatch.GetTimestamp() - start;
             }
             Console.WriteLine((ticks * 1000.0 / Stopwatch.Frequency / sums).ToString("R", CultureInfo.InvariantCulture));

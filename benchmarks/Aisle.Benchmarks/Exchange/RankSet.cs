@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using Aisle.Training.Exchange;
 
 namespace Aisle.Benchmarks.Exchange;
 
@@ -9,11 +10,11 @@ internal sealed class RankSet : IDisposable
     private readonly List<ChildProcess> _ranks = [];
     private string? _folder;
 
-    public static async Task<RankSet> StartOursAsync(int ranks, int elements)
+    public static async Task<RankSet> StartOursAsync(int ranks, int elements, ExchangeTransport transport)
     {
         var set = new RankSet();
         var secret = RandomNumberGenerator.GetHexString(64);
-        for (var rank = 0; rank < ranks; rank++) set._ranks.Add(ChildProcess.Ours(ExchangeRank.Role, Text(rank), Text(ranks), Text(elements), secret));
+        for (var rank = 0; rank < ranks; rank++) set._ranks.Add(ChildProcess.Ours(ExchangeRank.Role, Text(rank), Text(ranks), Text(elements), secret, transport.ToString()));
         var endPoints = await Task.WhenAll(set._ranks.Select(rank => rank.HearAsync()));
         foreach (var rank in set._ranks) rank.Say(string.Join(' ', endPoints));
         return set;
@@ -24,6 +25,13 @@ internal sealed class RankSet : IDisposable
         var set = new RankSet { _folder = Directory.CreateTempSubdirectory("aisle-bench-").FullName };
         var meeting = Path.Combine(set._folder, "meeting");
         for (var rank = 0; rank < ranks; rank++) set._ranks.Add(ChildProcess.Python(ChildProcess.Script("exchange.py"), Text(rank), Text(ranks), Text(elements), meeting));
+        return set;
+    }
+
+    public static RankSet StartMpi(MpiPeer mpi, int ranks, int elements, bool isShared)
+    {
+        var set = new RankSet();
+        set._ranks.Add(mpi.Start(ranks, elements, isShared));
         return set;
     }
 

@@ -41,6 +41,8 @@ public sealed class GradientExchange : IDisposable
     /// <summary>Where the other ranks reach this one.</summary>
     public IPEndPoint EndPoint => _exchange.EndPoint;
 
+    internal ArenaOffer? Arena => _exchange.Arena;
+
     /// <summary>
     /// What this rank gives to the next sum: fill it, then call <see cref="AllReduce()"/>. It lies where peers on this host can read it, so that nothing
     /// is copied on its way there. Not to be touched after <see cref="Dispose"/>.

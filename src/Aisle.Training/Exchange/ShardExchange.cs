@@ -54,6 +54,9 @@ internal sealed partial class ShardExchange : IDisposable
 
     public IPEndPoint EndPoint => _listener.EndPoint;
 
+    /// <summary>This worker's arena, where it has one.</summary>
+    public ArenaOffer? Arena => _arena?.Offer;
+
     /// <summary>Starts as this member, without state or plan, forgetting what was.</summary>
     /// <param name="term">Peers that begin in another are not listened to.</param>
     /// <param name="life">What belongs to another is too late.</param>

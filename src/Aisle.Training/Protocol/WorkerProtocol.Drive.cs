@@ -96,7 +96,7 @@ public sealed partial class WorkerProtocol
 
     private void DriveSnapshots()
     {
-        if (State is not { } state || IsApplying) return;
+        if (_orders.Count == 0 || State is not { } state || IsApplying) return;
         foreach (var order in _orders.Values)
         {
             if (state == order.Step && !_snapshots.Contains(state))

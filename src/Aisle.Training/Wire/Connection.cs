@@ -95,13 +95,14 @@ internal sealed class Connection : IDisposable
     /// <summary>Calls back, once, when the other end closes or the connection breaks. For a connection on which nothing is received.</summary>
     public void WhenBroken(Action broken)
     {
-        _ = Watch();
+        // A blocked thread, and no asynchronous receive: that would be woken whenever the socket has room again, which for a Unix socket is after every send.
+        new Thread(Watch) { IsBackground = true, Name = "watches a peer" }.Start();
 
-        async Task Watch()
+        void Watch()
         {
             try
             {
-                await _socket.ReceiveAsync(new byte[1]).ConfigureAwait(false);
+                _socket.Receive(new byte[1]);
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {

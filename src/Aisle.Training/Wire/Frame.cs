@@ -67,6 +67,7 @@ internal static class Frame
 internal sealed class FrameReader(Stream stream)
 {
     private const int FirstBufferBytes = 1 << 17;
+    private const int ReadAheadBytes = 1 << 14; // small frames come many at once; of a large one's successor little is read, because it must be moved
     private byte[] _buffer = new byte[FirstBufferBytes];
     private int _start;
     private int _end;
@@ -96,14 +97,13 @@ internal sealed class FrameReader(Stream stream)
         if (_end - _start >= bytes) return true;
         if (_start + bytes > _buffer.Length)
         {
-            // Room for two of the frames seen: the rest of one and the whole next usually arrive together.
-            var grown = bytes > _buffer.Length / 2 ? new byte[bytes * 2] : _buffer;
+            var grown = bytes + ReadAheadBytes > _buffer.Length ? new byte[bytes + bytes / 4 + ReadAheadBytes] : _buffer;
             _buffer.AsSpan(_start, _end - _start).CopyTo(grown);
             (_buffer, _start, _end) = (grown, 0, _end - _start);
         }
         while (_end - _start < bytes)
         {
-            var read = stream.Read(_buffer.AsSpan(_end));
+            var read = stream.Read(_buffer.AsSpan(_end, Math.Min(_buffer.Length - _end, bytes - (_end - _start) + ReadAheadBytes)));
             if (read == 0) return mayEnd && _end == _start ? false : throw Damaged("an end in mid-frame");
             _end += read;
         }

@@ -32,6 +32,33 @@ public sealed class GradientExchangeTests
         }
     }
 
+    [Theory]
+    [InlineData(ExchangeTransport.Tcp, ExchangeTransport.Tcp, ExchangeTransport.Tcp)]
+    [InlineData(ExchangeTransport.Sockets, ExchangeTransport.Sockets, ExchangeTransport.Sockets)]
+    [InlineData(ExchangeTransport.Automatic, ExchangeTransport.Tcp, ExchangeTransport.Sockets)]
+    [InlineData(ExchangeTransport.Automatic, ExchangeTransport.Automatic, ExchangeTransport.Tcp)]
+    public async Task Every_way_between_ranks_gives_the_same_sum(ExchangeTransport first, ExchangeTransport second, ExchangeTransport third)
+    {
+        const int elements = 200_003;
+        var exchanges = Open([first, second, third], elements);
+        try
+        {
+            for (var round = 0; round < 3; round++)
+            {
+                float[][] arrays = [.. exchanges.Select((_, rank) => Values(rank, round, elements))];
+                for (var rank = 0; rank < exchanges.Length; rank++) arrays[rank].CopyTo(exchanges[rank].Values);
+                var expected = Enumerable.Range(0, elements).Select(i => (float)arrays.Sum(array => (double)array[i])).ToArray();
+                var sums = await Task.WhenAll(exchanges.Select(exchange => Task.Factory.StartNew(() => exchange.AllReduce().ToArray(), TaskCreationOptions.LongRunning)))
+                    .WaitAsync(TimeSpan.FromSeconds(30));
+                foreach (var sum in sums) Assert.Equal(expected, sum);
+            }
+        }
+        finally
+        {
+            foreach (var exchange in exchanges) exchange.Dispose();
+        }
+    }
+
     [Fact]
     public async Task A_value_that_is_not_a_number_is_reported_on_every_rank()
     {
@@ -51,9 +78,11 @@ public sealed class GradientExchangeTests
         }
     }
 
-    private static GradientExchange[] Open(int ranks, int elements)
+    private static GradientExchange[] Open(int ranks, int elements) => Open([.. Enumerable.Repeat(ExchangeTransport.Automatic, ranks)], elements);
+
+    private static GradientExchange[] Open(ExchangeTransport[] transports, int elements)
     {
-        GradientExchange[] exchanges = [.. Enumerable.Range(0, ranks).Select(rank => new GradientExchange(rank, ranks, elements, s_secret))];
+        GradientExchange[] exchanges = [.. transports.Select((transport, rank) => new GradientExchange(rank, transports.Length, elements, s_secret, transport: transport))];
         IPEndPoint[] endPoints = [.. exchanges.Select(exchange => exchange.EndPoint)];
         foreach (var exchange in exchanges) exchange.Connect(endPoints);
         return exchanges;

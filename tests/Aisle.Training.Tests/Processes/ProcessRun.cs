@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using Aisle.Artifacts;
+using Aisle.Training.Exchange;
 using Aisle.Training.Tests.Worker;
 
 namespace Aisle.Training.Tests.Processes;
@@ -79,13 +80,14 @@ internal sealed class ProcessRun : IAsyncDisposable
     }
 
     /// <returns>What the process says of its failure; empty when it does not fail.</returns>
-    public Task<string> StartWorker(string name, string? secret = null, bool mayFail = false, string[]? parameters = null)
+    public Task<string> StartWorker(string name, string? secret = null, bool mayFail = false, string[]? parameters = null, string exchange = "automatic")
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Aisle.Training.Tests.Worker"))
         {
             RedirectStandardError = true,
         };
         foreach (var argument in (string[])[name, EndPoint.ToString(), secret ?? Convert.ToHexString(Secret), Folder, .. parameters ?? _parameters]) start.ArgumentList.Add(argument);
+        start.Environment[ExchangeTransports.Variable] = exchange;
         var process = Process.Start(start)!;
         _processes[name] = process;
         return Watch();

@@ -46,6 +46,19 @@ public sealed class ProcessTests(ITestOutputHelper output)
         });
     }
 
+    [Fact]
+    public async Task Workers_that_reach_each_other_in_different_ways_train_the_model_of_one()
+    {
+        await using var run = new ProcessRun(minimumWorkers: 4);
+        foreach (var (name, exchange) in ((string, string)[])[("shared", "automatic"), ("sockets", "sockets"), ("tcp", "tcp"), ("lost", "automatic")])
+        {
+            _ = run.StartWorker(name, exchange: exchange);
+        }
+        await run.Seen(happened => happened is StepCommitted { Step: >= 9 });
+        run.Kill("lost");
+        AssertSame(await s_alone.Value, await run.CompletionAsync());
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]

@@ -85,7 +85,16 @@ public sealed class FrameTests
             PackedBlocks.AddTo(sum, read.Numbers);
             Assert.Equal(values, sum);
 
+            var place = new NumbersPlace(seed & int.MaxValue, seed);
+            var placed = new byte[ContributionFrame.MaxHeadBytes];
+            var head = ContributionFrame.WriteHead(placed, 7, 3, default, slices, NumberForm.Float32, place);
+            Assert.Equal(place, ContributionFrame.Parse(placed.AsSpan(0, head)).Place);
+            var reducedHead = ReducedFrame.WriteHead(placed, 7, 3, new ShardNote(9, false), place);
+            Assert.Equal(place, ReducedFrame.Parse(placed.AsSpan(0, reducedHead)).Place);
+            Assert.Equal(new ShardNote(9, false), ReducedFrame.Parse(placed.AsSpan(0, reducedHead)).Note);
+
             var random = new Random(seed);
+            if (random.Next(2) == 0) length = ContributionFrame.WriteHead(body, 7, 3, default, slices, NumberForm.Float32, place);
             var damaged = body[..random.Next(length)];
             if (damaged.Length > 0) damaged[random.Next(damaged.Length)] ^= (byte)(1 << random.Next(8));
             foreach (var parse in (Action[])[() => ContributionFrame.Parse(damaged), () => ReducedFrame.Parse(damaged), () => StateFrame.Parse(damaged)])
