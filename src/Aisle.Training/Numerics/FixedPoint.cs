@@ -24,66 +24,62 @@ public static class FixedPoint
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(sum.Length, gradient.Length);
         var scale = PowerOfTwo(fractionBits);
+        // Below this a value fits, exactly: a power of two is the same in float, and scaling by one rounds nothing.
+        var limit = (float)(Limit / scale);
         ref var source = ref MemoryMarshal.GetReference(gradient);
         ref var target = ref MemoryMarshal.GetReference(sum);
         nuint at = 0;
         var allInRange = true;
         if (Vector512.IsHardwareAccelerated)
         {
-            var (scales, inRange) = (Vector512.Create(scale), Vector512<double>.AllBitsSet);
+            var (scales, limits) = (Vector512.Create(scale), Vector512.Create(limit));
             for (; at + 16 <= (nuint)gradient.Length; at += 16)
             {
-                var (lower, upper) = Vector512.Widen(Vector512.LoadUnsafe(ref source, at));
-                Add512(lower * scales, ref target, at, isFirst, ref inRange);
-                Add512(upper * scales, ref target, at + 8, isFirst, ref inRange);
+                var values = Vector512.LoadUnsafe(ref source, at);
+                if (!Vector512.LessThanAll(Vector512.Abs(values), limits))
+                {
+                    allInRange &= AccumulateEach(gradient.Slice((int)at, 16), sum.Slice((int)at, 16), scale, isFirst);
+                    continue;
+                }
+                var (lower, upper) = Vector512.Widen(values);
+                var first = (lower * scales + Vector512.Create(Magic)).AsInt64() - Vector512.Create(MagicBits);
+                var second = (upper * scales + Vector512.Create(Magic)).AsInt64() - Vector512.Create(MagicBits);
+                (isFirst ? first : first + Vector512.LoadUnsafe(ref target, at)).StoreUnsafe(ref target, at);
+                (isFirst ? second : second + Vector512.LoadUnsafe(ref target, at + 8)).StoreUnsafe(ref target, at + 8);
             }
-            allInRange = inRange.AsUInt64() == Vector512<ulong>.AllBitsSet;
         }
         else
         {
-            var (scales, inRange) = (Vector256.Create(scale), Vector256<double>.AllBitsSet);
+            var (scales, limits) = (Vector256.Create(scale), Vector256.Create(limit));
             for (; at + 8 <= (nuint)gradient.Length; at += 8)
             {
-                var (lower, upper) = Vector256.Widen(Vector256.LoadUnsafe(ref source, at));
-                Add256(lower * scales, ref target, at, isFirst, ref inRange);
-                Add256(upper * scales, ref target, at + 4, isFirst, ref inRange);
+                var values = Vector256.LoadUnsafe(ref source, at);
+                if (!Vector256.LessThanAll(Vector256.Abs(values), limits))
+                {
+                    allInRange &= AccumulateEach(gradient.Slice((int)at, 8), sum.Slice((int)at, 8), scale, isFirst);
+                    continue;
+                }
+                var (lower, upper) = Vector256.Widen(values);
+                var first = (lower * scales + Vector256.Create(Magic)).AsInt64() - Vector256.Create(MagicBits);
+                var second = (upper * scales + Vector256.Create(Magic)).AsInt64() - Vector256.Create(MagicBits);
+                (isFirst ? first : first + Vector256.LoadUnsafe(ref target, at)).StoreUnsafe(ref target, at);
+                (isFirst ? second : second + Vector256.LoadUnsafe(ref target, at + 4)).StoreUnsafe(ref target, at + 4);
             }
-            allInRange = inRange.AsUInt64() == Vector256<ulong>.AllBitsSet;
         }
-        for (var i = (int)at; i < gradient.Length; i++)
-        {
-            if (isFirst) sum[i] = 0;
-            allInRange &= AccumulateOne(gradient[i], ref sum[i], scale);
-        }
-        return allInRange;
-
-        static void Add256(Vector256<double> scaled, ref long target, nuint at, bool isFirst, ref Vector256<double> inRange)
-        {
-            var fits = Vector256.LessThan(Vector256.Abs(scaled), Vector256.Create(Limit));
-            inRange &= fits;
-            var rounded = (scaled + Vector256.Create(Magic)).AsInt64() - Vector256.Create(MagicBits);
-            var before = isFirst ? Vector256<long>.Zero : Vector256.LoadUnsafe(ref target, at);
-            (before + (rounded & fits.AsInt64())).StoreUnsafe(ref target, at);
-        }
-
-        static void Add512(Vector512<double> scaled, ref long target, nuint at, bool isFirst, ref Vector512<double> inRange)
-        {
-            var fits = Vector512.LessThan(Vector512.Abs(scaled), Vector512.Create(Limit));
-            inRange &= fits;
-            var rounded = (scaled + Vector512.Create(Magic)).AsInt64() - Vector512.Create(MagicBits);
-            var before = isFirst ? Vector512<long>.Zero : Vector512.LoadUnsafe(ref target, at);
-            (before + (rounded & fits.AsInt64())).StoreUnsafe(ref target, at);
-        }
+        return allInRange & AccumulateEach(gradient[(int)at..], sum[(int)at..], scale, isFirst);
     }
 
-    /// <summary>The same, one element at a time: the definition that the vector form must agree with bit for bit.</summary>
-    public static bool AccumulateScalar(ReadOnlySpan<float> gradient, Span<long> sum, int fractionBits)
+    private static bool AccumulateEach(ReadOnlySpan<float> gradient, Span<long> sum, double scale, bool isFirst)
     {
-        var scale = PowerOfTwo(fractionBits);
+        if (isFirst) sum.Clear();
         var allInRange = true;
         for (var i = 0; i < gradient.Length; i++) allInRange &= AccumulateOne(gradient[i], ref sum[i], scale);
         return allInRange;
     }
+
+    /// <summary>The same, one element at a time: the definition that the vector form must agree with bit for bit.</summary>
+    public static bool AccumulateScalar(ReadOnlySpan<float> gradient, Span<long> sum, int fractionBits) =>
+        AccumulateEach(gradient, sum, PowerOfTwo(fractionBits), isFirst: false);
 
     private static bool AccumulateOne(float gradient, ref long sum, double scale)
     {

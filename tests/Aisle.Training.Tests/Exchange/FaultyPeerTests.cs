@@ -117,7 +117,7 @@ public sealed class FaultyPeerTests
         public Connection Dial(bool isShared)
         {
             var connection = Connection.Dial(_exchange.EndPoint, s_secret);
-            connection.Send(FrameKind.PeerHello, PeerHello.Write(new MemberId(1), isShared ? _arena.Offer : null));
+            connection.Send(FrameKind.PeerHello, new PeerHello(Term: 0, From: new MemberId(1), To: new MemberId(0), isShared ? _arena.Offer : null).ToBytes());
             connection.ReceiveWithin(TimeSpan.FromSeconds(20));
             Assert.True(connection.TryReceive(out var kind, out var body));
             Assert.Equal((FrameKind.PeerReady, isShared ? 1 : 0), (kind, body[0]));
