@@ -104,6 +104,16 @@ public sealed class AisleClient : IDisposable
     public Task<VerifyAcceptedView> VerifyAsync(VerifyRequest request, CancellationToken cancellationToken = default) =>
         _transport.SendAsync(HttpMethod.Post, "v1/verify", request, ApiJson.Default.VerifyRequest, ApiJson.Default.VerifyAcceptedView, cancellationToken);
 
+    /// <summary>Makes the state of a training run at a step again; the job's output <c>state</c> is that checkpoint.</summary>
+    public Task<ReplayAcceptedView> ReplayAsync(string job, long toStep, CancellationToken cancellationToken = default) =>
+        _transport.SendAsync(HttpMethod.Post, $"v1/jobs/{Segment(job)}/replay", new ReplayRequest(toStep), ApiJson.Default.ReplayRequest, ApiJson.Default.ReplayAcceptedView, cancellationToken);
+
+    /// <summary>The step log of a training run, live or finished; a file's bytes as <c>Aisle.Monitoring.StepLogFile</c> reads them.</summary>
+    public Task<byte[]> StepsAsync(string job, CancellationToken cancellationToken = default) => _transport.GetBytesAsync($"v1/jobs/{Segment(job)}/steps", cancellationToken);
+
+    /// <summary>The time line of a training run, live or finished, as JSON.</summary>
+    public Task<byte[]> TimeLineAsync(string job, CancellationToken cancellationToken = default) => _transport.GetBytesAsync($"v1/jobs/{Segment(job)}/timeline", cancellationToken);
+
     public Task<EndpointView> DeployAsync(DeployRequest request, CancellationToken cancellationToken = default) =>
         _transport.SendAsync(HttpMethod.Post, "v1/endpoints", request, ApiJson.Default.DeployRequest, ApiJson.Default.EndpointView, cancellationToken);
 

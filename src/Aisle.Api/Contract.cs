@@ -175,6 +175,14 @@ public sealed record JobEvent
 
     public double? TokensPerSecond { get; init; }
 
+    public double? LearningRate { get; init; }
+
+    /// <summary>Before clipping.</summary>
+    public double? GradientNorm { get; init; }
+
+    /// <summary>XXH3-64 of the weights after the step, 16 hex digits.</summary>
+    public string? WeightsHash { get; init; }
+
     public int? Workers { get; init; }
 
     public string? Worker { get; init; }
@@ -234,12 +242,25 @@ public sealed record LineageView
 }
 
 /// <param name="Target">Name or digest of an output of a job.</param>
-/// <param name="FromStep">For training: re-execute from the newest checkpoint at or before this step; null for the stretch that <paramref name="Sample"/> draws.</param>
-/// <param name="Sample">Share of the work to re-execute, above 0 and at most 1.</param>
-public sealed record VerifyRequest(string Target, double Sample, long? FromStep = null);
+/// <param name="FromStep">For training: re-execute all from the newest checkpoint at or before this step on, and draw no sample.</param>
+/// <param name="Sample">Share of the stretches between a training run's checkpoints to re-execute, above 0 and at most 1; at 1 it is made again whole.</param>
+/// <param name="Seed">Draws the sample.</param>
+public sealed record VerifyRequest(string Target, double Sample, long? FromStep = null, int Seed = 0);
 
 /// <summary>The re-execution that was started, and what it must give.</summary>
-public sealed record VerifyAcceptedView(string Job, Digest Expected, string Output, long? FromStep = null, long? ToStep = null);
+/// <param name="Stretches">Of a sample: each stretch that was drawn, the first one's job being <paramref name="Job"/>; null where all is made again in one.</param>
+/// <param name="Of">How many stretches the run has.</param>
+public sealed record VerifyAcceptedView(
+    string Job, Digest Expected, string Output, long? FromStep = null, long? ToStep = null, IReadOnlyList<StretchView>? Stretches = null, int? Of = null);
+
+/// <summary>A piece of a training run that is made again, from one stored state to the next or to the model.</summary>
+public sealed record StretchView(string Job, Digest Expected, string Output, long FromStep, long ToStep);
+
+/// <summary>A state of a training run that is being made again; the job's output <paramref name="Output"/> will be it.</summary>
+public sealed record ReplayAcceptedView(string Job, string Output, long FromStep, long ToStep);
+
+/// <summary>Asks for the state of a training run at a step, made again from the newest checkpoint before it.</summary>
+public sealed record ReplayRequest(long ToStep);
 
 public sealed record DeployRequest(string Model, string Endpoint, int Replicas);
 
@@ -279,6 +300,9 @@ public sealed record DataCentreFile(string Url, string TokenFile, string Dir, in
 [JsonSerializable(typeof(LineageView))]
 [JsonSerializable(typeof(VerifyRequest))]
 [JsonSerializable(typeof(VerifyAcceptedView))]
+[JsonSerializable(typeof(ReplayRequest))]
+[JsonSerializable(typeof(StretchView))]
+[JsonSerializable(typeof(ReplayAcceptedView))]
 [JsonSerializable(typeof(DeployRequest))]
 [JsonSerializable(typeof(EndpointView))]
 [JsonSerializable(typeof(IReadOnlyList<EndpointView>))]

@@ -37,6 +37,24 @@ public sealed class HttpTransport : IDisposable
         return await ReadAsync(response, type, cancellationToken);
     }
 
+    /// <summary>An answer that is not JSON, or is read elsewhere.</summary>
+    /// <exception cref="AisleException">AISLE-7004: it is larger than 64 MiB.</exception>
+    public async Task<byte[]> GetBytesAsync(string path, CancellationToken cancellationToken)
+    {
+        const int most = 64 << 20;
+        using var response = await SendAsync(new HttpRequestMessage(HttpMethod.Get, path), cancellationToken);
+        if (response.Content.Headers.ContentLength is null or > most)
+            throw new AisleException("AISLE-7004", $"{Server} answered {response.Content.Headers.ContentLength?.ToString() ?? "an unknown number of"} bytes where at most {most} are taken.", "Check --server: is it an Aisle data centre of this version?");
+        try
+        {
+            return await response.Content.ReadAsByteArrayAsync(cancellationToken);
+        }
+        catch (Exception e) when (e is HttpRequestException or HttpIOException)
+        {
+            throw new ServerUnreachableException(Server, e);
+        }
+    }
+
     public async Task<TAnswer> SendAsync<TBody, TAnswer>(
         HttpMethod method, string path, TBody body, JsonTypeInfo<TBody> bodyType, JsonTypeInfo<TAnswer> answerType, CancellationToken cancellationToken)
     {

@@ -13,6 +13,8 @@ public sealed partial class Coordinator
             switch (effect)
             {
                 case CoordinatorEffect.SendBegin begin:
+                    // The first step is timed from here: waiting for workers is no part of it.
+                    if (begin.Order.Source != StateSource.Peer) _latestAt = Now;
                     Tell(begin.To, new ControlMessage.Begin(begin.Order));
                     if (!_connections.Remove(begin.To, out var seat)) break;
                     seat.Id = begin.Order.Member;

@@ -20,6 +20,9 @@ public interface ITrainable : IDisposable
     /// <summary>Gradient of the last computed slice: the sum over its tokens, not scaled by anything.</summary>
     Span<float> Gradients { get; }
 
+    /// <summary>Names of the parts of <see cref="Weights"/>, in order of offsets, for people: what a comparison of two runs calls them. Empty where they have none.</summary>
+    IReadOnlyList<TensorSlot> Tensors => [];
+
     /// <summary>What a step does with which parameters. Covers 0…<see cref="ParameterCount"/> in order, without gaps.</summary>
     IReadOnlyList<ParameterRun> Runs { get; }
 

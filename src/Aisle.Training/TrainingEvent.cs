@@ -1,4 +1,5 @@
 using Aisle.Artifacts;
+using Aisle.Monitoring;
 
 namespace Aisle.Training;
 

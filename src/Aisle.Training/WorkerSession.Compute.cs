@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using Aisle.Artifacts;
+using Aisle.Monitoring;
 using Aisle.Tensors;
 using Aisle.Training.Exchange;
 using Aisle.Training.Numerics;

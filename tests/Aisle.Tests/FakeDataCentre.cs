@@ -45,6 +45,15 @@ public sealed class FakeDataCentre : IAsyncDisposable
 
     public ConcurrentDictionary<string, JobView> Jobs { get; } = new();
 
+    /// <summary>Called when somebody has begun to follow a job, and has been sent its events.</summary>
+    public Action? Followed { get; set; }
+
+    /// <summary>Job → its step log.</summary>
+    public ConcurrentDictionary<string, byte[]> Steps { get; } = new();
+
+    /// <summary>Job → what is answered to whoever wants a state of it made again.</summary>
+    public ConcurrentDictionary<string, ReplayAcceptedView> Replays { get; } = new();
+
     /// <summary>Run requests that came, oldest first.</summary>
     public ConcurrentQueue<RunRequest> Runs { get; } = new();
 
@@ -184,7 +193,15 @@ public sealed class FakeDataCentre : IAsyncDisposable
                 await context.Response.WriteAsync(JsonSerializer.Serialize(e, ApiJson.Default.JobEvent) + "\n");
                 await context.Response.Body.FlushAsync();
             }
+            Followed?.Invoke();
         });
+        _app.MapGet("/v1/jobs/{job}/steps", async context =>
+        {
+            var steps = Steps[(string)context.Request.RouteValues["job"]!];
+            context.Response.ContentLength = steps.Length;
+            await context.Response.Body.WriteAsync(steps);
+        });
+        _app.MapPost("/v1/jobs/{job}/replay", context => SendAsync(context, Replays[(string)context.Request.RouteValues["job"]!], ApiJson.Default.ReplayAcceptedView));
         _app.MapPost("/v1/verify", context => SendAsync(context, Verification!, ApiJson.Default.VerifyAcceptedView));
         _app.MapGet("/v1/lineage", context => SendAsync(context, Lineage!, ApiJson.Default.LineageView));
         _app.MapPost("/v1/completions", async context =>

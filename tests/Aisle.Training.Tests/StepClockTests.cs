@@ -1,3 +1,5 @@
+using Aisle.Monitoring;
+
 namespace Aisle.Training.Tests;
 
 public sealed class StepClockTests

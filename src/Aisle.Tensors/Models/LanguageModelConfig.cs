@@ -45,6 +45,8 @@ public sealed partial record LanguageModelConfig
     internal int RowChannels => (Heads + 2 * KeyValueHeads) * HeadWidth;
 
     /// <summary>Floats in all tensors together.</summary>
+    public IReadOnlyList<TensorSlot> Tensors => new ModelLayout(this).Slots;
+
     public long ParameterCount
     {
         get

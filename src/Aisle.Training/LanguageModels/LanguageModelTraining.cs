@@ -26,6 +26,8 @@ public sealed class LanguageModelTraining : ITrainable
 
     public Span<float> Gradients => _model.Gradients;
 
+    public IReadOnlyList<TensorSlot> Tensors => _model.Slots;
+
     public IReadOnlyList<ParameterRun> Runs { get; }
 
     public long TokensIn(long step) => _recipe.TokensPerStep;

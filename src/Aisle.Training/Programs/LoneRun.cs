@@ -21,6 +21,7 @@ internal sealed class LoneRun(ProgramArguments arguments, TrainingRecipe recipe,
         if (folder.Newest is { } newest) progress.Say($"Going on from step {newest.Step}.");
         var secret = RandomNumberGenerator.GetBytes(32);
         var built = model(recipe);
+        folder.StartRecord(time.GetUtcNow(), progress.Say, recipe, built.Tensors);
         await using var coordinator = Coordinator.Start(new CoordinatorOptions
         {
             Recipe = recipe,

@@ -23,6 +23,8 @@ public abstract class ManagedTraining(TrainingRecipe recipe, long samples) : ITr
 
     public Span<float> Gradients => Laid()._gradients;
 
+    public IReadOnlyList<TensorSlot> Tensors => [.. _parameters.Select(parameter => parameter.Slot)];
+
     public IReadOnlyList<ParameterRun> Runs => field ??= [.. _parameters.Select(parameter => new ParameterRun(parameter.Slot.Offset, parameter.Slot.Length, parameter.Slot.Decays ? ParameterKind.Decayed : ParameterKind.Undecayed))];
 
     public long TokensIn(long step) => recipe.TokensPerStep;

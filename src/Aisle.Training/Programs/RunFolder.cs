@@ -1,13 +1,15 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Aisle.Artifacts;
+using Aisle.Monitoring;
+using Aisle.Tensors;
 using Aisle.Training.Checkpoints;
 
 namespace Aisle.Training.Programs;
 
 /// <summary>
 /// One run's folder on a disk: its states and its model in <c>store/</c>, what is the newest in <c>run.json</c>, and <c>model</c>, a link to the finished
-/// model. Open while a run uses it: a second one is refused. Not thread-safe; call it from the coordinator's events.
+/// model. Beside them what the run tells (<see cref="RunRecorder"/>). Open while a run uses it: a second one is refused. Not thread-safe; call it from the coordinator's events.
 /// </summary>
 public sealed class RunFolder : IDisposable
 {
@@ -16,6 +18,7 @@ public sealed class RunFolder : IDisposable
     private const string NotesFile = "run.json";
     private readonly FileStream _lock;
     private RunNotes _notes;
+    private RunRecorder? _recorder;
 
     private RunFolder(string path, FileStream locked, RunNotes notes)
     {
@@ -71,6 +74,29 @@ public sealed class RunFolder : IDisposable
         return (NewestOf(notes), notes.Model, new FolderCheckpointStore(System.IO.Path.Combine(System.IO.Path.GetFullPath(path), "store")));
     }
 
+    /// <summary>The states that a run's folder keeps, each with the folder it lies in, also while the run uses it.</summary>
+    /// <exception cref="AisleException">AISLE-5172: the folder's notes cannot be read.</exception>
+    public static IReadOnlyDictionary<long, string> StatesIn(string path)
+    {
+        var store = new FolderCheckpointStore(System.IO.Path.Combine(path, "store"));
+        return ReadNotes(System.IO.Path.Combine(path, NotesFile)).Checkpoints.Select(state => (state.Step, Folder: store.PathOf(state.Digest)))
+            .Where(state => Directory.Exists(state.Folder)).DistinctBy(state => state.Step).ToDictionary(state => state.Step, state => state.Folder);
+    }
+
+    /// <summary>Names of the parts of the weights, where the run noted them; else empty.</summary>
+    public static IReadOnlyList<TensorSlot> TensorsIn(string path)
+    {
+        var notes = ReadNotes(System.IO.Path.Combine(path, NotesFile)).Tensors;
+        var slots = new List<TensorSlot>();
+        foreach (var (name, length) in notes)
+        {
+            // What does not add up is not trusted: the comparison then speaks of all weights as one.
+            if (length < 0 || slots.Sum(slot => (long)slot.Length) + length > int.MaxValue) return [];
+            slots.Add(new TensorSlot(name, [length], slots.Sum(slot => slot.Length), Decays: false));
+        }
+        return slots;
+    }
+
     /// <summary>Refuses to go on with another run's states.</summary>
     /// <exception cref="AisleException">AISLE-5170: they are of another recipe.</exception>
     public void Expect(Digest recipe)
@@ -83,9 +109,18 @@ public sealed class RunFolder : IDisposable
         }
     }
 
+    /// <summary>Begins to keep every step's figures, times and weights hash in the folder, and a TensorBoard file; without it, <see cref="Record"/> notes only what is stored.</summary>
+    public void StartRecord(DateTimeOffset startedAt, Action<string>? odd, TrainingRecipe? recipe, IReadOnlyList<TensorSlot> tensors)
+    {
+        if (tensors.Count > 0) Write(_notes with { Tensors = [.. tensors.OrderBy(tensor => tensor.Offset).Select(tensor => new NamedPart(tensor.Name, tensor.Length))] });
+        _recorder = new RunRecorder(Path, startedAt, tensorBoard: true, odd);
+        if (recipe is not null) _recorder.Describe(recipe);
+    }
+
     /// <summary>Notes what an event says is stored, before anybody is told; older states than the newest few are deleted.</summary>
     public void Record(TrainingEvent happened, Digest recipe)
     {
+        _recorder?.Add(happened);
         switch (happened)
         {
             case CheckpointSaved saved:
@@ -102,7 +137,11 @@ public sealed class RunFolder : IDisposable
         }
     }
 
-    public void Dispose() => _lock.Dispose();
+    public void Dispose()
+    {
+        _recorder?.Dispose();
+        _lock.Dispose();
+    }
 
     private static (long, Digest)? NewestOf(RunNotes notes) => notes.Checkpoints is [.., var last] ? (last.Step, last.Digest) : null;
 
@@ -111,6 +150,9 @@ public sealed class RunFolder : IDisposable
         Write(new RunNotes());
         if (IsLink(ModelPath)) File.Delete(ModelPath);
         DeleteFolder(StorePath);
+        DeleteFolder(System.IO.Path.Combine(Path, "tensorboard"));
+        File.Delete(System.IO.Path.Combine(Path, StepLogFile.Name));
+        File.Delete(System.IO.Path.Combine(Path, TimeLineSnapshot.Name));
     }
 
     private static bool IsLink(string path) => new FileInfo(path).LinkTarget is not null;
@@ -151,7 +193,7 @@ public sealed class RunFolder : IDisposable
             if (!File.Exists(path)) return new RunNotes();
             if (new FileInfo(path).Length > MostBytes) throw new JsonException($"it is larger than {MostBytes} bytes");
             var notes = JsonSerializer.Deserialize(File.ReadAllBytes(path), RunJson.Default.RunNotes) ?? throw new JsonException("it says nothing");
-            if (notes.Checkpoints is null || notes.Checkpoints.Any(state => state is null || state.Step < 0)) throw new JsonException("its checkpoints are none");
+            if (notes.Checkpoints is null || notes.Checkpoints.Any(state => state is null || state.Step < 0) || notes.Tensors is null || notes.Tensors.Any(part => part?.Name is null)) throw new JsonException("its checkpoints are none");
             return notes;
         }
         catch (Exception e) when (e is JsonException or IOException or FormatException or InvalidOperationException or ArgumentException)
@@ -169,7 +211,12 @@ internal sealed record RunNotes
     public IReadOnlyList<StoredState> Checkpoints { get; init; } = [];
 
     public Digest? Model { get; init; }
+
+    /// <summary>Names of the parts of the weights, one after the other.</summary>
+    public IReadOnlyList<NamedPart> Tensors { get; init; } = [];
 }
+
+internal sealed record NamedPart(string Name, int Length);
 
 internal sealed record StoredState(long Step, Digest Digest);
 

@@ -51,6 +51,8 @@ public sealed class TorchTraining<TModule> : ITrainable where TModule : nn.Modul
 
     public int ParameterCount => _parameters.Count;
 
+    IReadOnlyList<TensorSlot> ITrainable.Tensors => _parameters.Slots;
+
     public Span<float> Weights => _parameters.Weights;
 
     public Span<float> Gradients => _parameters.Gradients;

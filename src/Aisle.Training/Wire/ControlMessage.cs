@@ -1,6 +1,7 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.Json;
 using Aisle.Artifacts;
+using Aisle.Monitoring;
 using Aisle.Training.Protocol;
 
 namespace Aisle.Training.Wire;

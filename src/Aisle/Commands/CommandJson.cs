@@ -1,6 +1,8 @@
 using System.Text.Json.Serialization;
 using Aisle.Api;
 using Aisle.Artifacts;
+using Aisle.Monitoring;
+using Aisle.Training.Checkpoints;
 
 namespace Aisle.Commands;
 
@@ -23,7 +25,35 @@ internal sealed record VerifyFinishedView(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] long? ToStep,
     string Job,
     string State,
-    string? Error = null);
+    string? Error = null,
+    IReadOnlyList<StretchOutcomeView>? Stretches = null,
+    int? Of = null,
+    int? Seed = null);
+
+/// <summary>One stretch of a sampled verification.</summary>
+internal sealed record StretchOutcomeView(
+    long FromStep, long ToStep, bool Ok, Digest Expected, [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] Digest? Reexecuted, string Job, string State, string? Error = null);
+
+internal sealed record TraceView(string Path, int Steps, long StepsLeftOut, int Workers, int Events);
+
+internal sealed record TensorBoardView(string Path, int Steps);
+
+/// <param name="FirstDifferentStep">Null where no step differs.</param>
+/// <param name="Tensor">The first that differs at <paramref name="TensorsAtStep"/>; null where no two states could be compared.</param>
+/// <param name="WrongRun">The run whose own step does not come out again; null where both do, or that was not tried.</param>
+internal sealed record BisectView(
+    bool Same,
+    string First,
+    string Second,
+    int StepsCompared,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] long? LastSameStep,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] long? FirstDifferentStep,
+    long? TensorsAtStep = null,
+    string? Tensor = null,
+    string? WrongRun = null,
+    IReadOnlyList<string>? SpecDifferences = null,
+    IReadOnlyList<TensorDifference>? Tensors = null,
+    string? Summary = null);
 
 internal sealed record ShowNameView(
     string? Name, Digest Digest, int? Version, DateTimeOffset? At, string? By, IReadOnlyDictionary<string, Digest>? Aliases,
@@ -33,7 +63,8 @@ internal sealed record AnswerView(string Endpoint, string Text, string? FinishRe
 
 internal sealed record FindingView(string Check, bool Ok, string Found, string? Fix);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 [JsonSerializable(typeof(PutView))]
 [JsonSerializable(typeof(GetView))]
 [JsonSerializable(typeof(RunFinishedView))]
@@ -41,4 +72,8 @@ internal sealed record FindingView(string Check, bool Ok, string Found, string? 
 [JsonSerializable(typeof(ShowNameView))]
 [JsonSerializable(typeof(AnswerView))]
 [JsonSerializable(typeof(IReadOnlyList<FindingView>))]
+[JsonSerializable(typeof(TraceView))]
+[JsonSerializable(typeof(TensorBoardView))]
+[JsonSerializable(typeof(BisectView))]
+[JsonSerializable(typeof(StragglerReport))]
 internal sealed partial class CommandJson : JsonSerializerContext;

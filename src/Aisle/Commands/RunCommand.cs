@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Aisle.Api;
+using Aisle.Monitoring;
 using Aisle.Terminal;
 
 namespace Aisle.Commands;
@@ -54,6 +55,7 @@ public static class RunCommand
             {
                 await new RunView(screen.Talk, run, time).ShowAsync(follower.FollowAsync(job, cancellationToken), seen: null, cancellationToken);
                 foreach (var (port, digest) in run.Root.Outputs) screen.WriteLine($"{port}  {digest}");
+                if (run.Training is not null) await TellStragglerAsync(client, job, screen, cancellationToken);
             }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -62,6 +64,20 @@ public static class RunCommand
             throw;
         }
         return run.Root.State == "succeeded" ? ExitCode.Done : ExitCode.Failed;
+    }
+
+    /// <summary>One sentence where a worker held the others up; nothing where none did.</summary>
+    private static async Task TellStragglerAsync(AisleClient client, string job, Screen screen, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var report = StragglerReport.Of(TimeLineSnapshot.Parse(await client.TimeLineAsync(job, cancellationToken)));
+            if (report.Straggler is not null) screen.Say($"{report.Advice} (`aisle stragglers {job}` tells more.)");
+        }
+        catch (AisleException)
+        {
+            // An older server, or a run of which nothing is kept: the run itself is what was asked about.
+        }
     }
 
     private static async Task<string> ReadSpecAsync(string path, CancellationToken cancellationToken)

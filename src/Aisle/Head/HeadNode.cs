@@ -17,7 +17,7 @@ internal sealed class HeadNode : IAsyncDisposable
     private readonly Func<Uri> _url;
     private readonly TimeProvider _time;
 
-    private HeadNode(LedgerMember ledger, ArtifactStore artifacts, string token, string incarnation, Func<Uri> url, TimeProvider time, ILoggerFactory loggers)
+    private HeadNode(LedgerMember ledger, ArtifactStore artifacts, string token, string incarnation, string recordsDir, Func<Uri> url, TimeProvider time, ILoggerFactory loggers)
     {
         _ledger = ledger;
         _artifacts = artifacts;
@@ -25,15 +25,16 @@ internal sealed class HeadNode : IAsyncDisposable
         _time = time;
         Fleet = new Fleet(incarnation, time);
         _events = new JobEvents(time);
-        _jobs = new JobController(ledger, Fleet, _events, artifacts, time, loggers.CreateLogger<JobController>());
+        _jobs = new JobController(ledger, Fleet, _events, artifacts, recordsDir, time, loggers.CreateLogger<JobController>());
         _models = new ModelApi(ledger, Fleet, artifacts, token, url, time);
     }
 
     public Fleet Fleet { get; }
 
     public static async Task<HeadNode> OpenAsync(
-        string ledgerDir, ArtifactStore artifacts, string token, string incarnation, Func<Uri> url, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken) =>
-        new(await LedgerMember.OpenAsync(ledgerDir, null, cancellationToken), artifacts, token, incarnation, url, time, loggers);
+        string ledgerDir, ArtifactStore artifacts, string token, string incarnation, string recordsDir, Func<Uri> url, TimeProvider time, ILoggerFactory loggers,
+        CancellationToken cancellationToken) =>
+        new(await LedgerMember.OpenAsync(ledgerDir, null, cancellationToken), artifacts, token, incarnation, recordsDir, url, time, loggers);
 
     public void Map(IEndpointRouteBuilder routes)
     {

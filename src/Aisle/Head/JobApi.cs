@@ -92,6 +92,18 @@ internal static class JobApi
             }
         });
 
+        routes.MapGet("/v1/jobs/{id}/steps", async (string id, CancellationToken cancellationToken) =>
+            TypedResults.Bytes(await jobs.StepsAsync(Find(ledger.State, id), cancellationToken), "application/octet-stream"));
+
+        routes.MapGet("/v1/jobs/{id}/timeline", async (string id, CancellationToken cancellationToken) =>
+            TypedResults.Bytes(await jobs.TimeLineAsync(Find(ledger.State, id), cancellationToken), "application/json"));
+
+        routes.MapPost("/v1/jobs/{id}/replay", async (string id, HttpContext context, CancellationToken cancellationToken) =>
+        {
+            var request = await context.ReadAsync(ApiJson.Default.ReplayRequest, cancellationToken);
+            return TypedResults.Json(await jobs.ReplayAsync(Find(ledger.State, id), request.ToStep, cancellationToken), ApiJson.Default.ReplayAcceptedView);
+        });
+
         routes.MapPost("/v1/verify", async (HttpContext context, CancellationToken cancellationToken) =>
         {
             var request = await context.ReadAsync(ApiJson.Default.VerifyRequest, cancellationToken);

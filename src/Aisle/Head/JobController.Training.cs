@@ -38,16 +38,16 @@ internal sealed partial class JobController
             if (job.Kind != JobKind.Train || job.IsFinished || job.Placements.IsEmpty || _training.ContainsKey(job.Id)) continue;
             var spec = await SpecOfAsync(job, cancellationToken);
             // The newest checkpoint that is agreed on; after a restart of this process the run goes on from there, to the same bits.
-            var from = job.Checkpoints.IsEmpty ? TrainingResume.Of(spec) : job.Checkpoints[^1];
+            var from = job.Checkpoints.IsEmpty ? TrainingStretch.Of(spec) : job.Checkpoints[^1];
             var frozen = spec.Inputs.TryGetValue("model", out var model) ? await artifacts.ReadEntryAsync(model, "config.json", cancellationToken: cancellationToken) : default;
             var tokens = TokensDescription.Parse(await artifacts.ReadEntryAsync(spec.Inputs["tokens"], TokensDescription.FileName, cancellationToken: cancellationToken));
             try
             {
-                var recipe = TrainingRecipe.FromParameters(TrainingResume.RecipeOf(spec), spec.Seed);
+                var recipe = TrainingRecipe.FromParameters(TrainingStretch.RecipeOf(spec), spec.Seed);
                 var parameters = frozen.IsEmpty
                     ? (int)LanguageModelTraining.ConfigOf(recipe, tokens).ParameterCount
                     : LanguageModelFineTuning.CountParameters(recipe, LanguageModelConfig.Parse(frozen));
-                _training[job.Id] = TrainingRun.Start(job, recipe, parameters, from, events, time, Wake);
+                _training[job.Id] = TrainingRun.Start(job, recipe, parameters, from, TrainingStretch.StopOf(spec), events, RecordFolder(job.Id), time, Wake);
             }
             catch (AisleException e)
             {
@@ -61,6 +61,8 @@ internal sealed partial class JobController
             {
                 _training.TryRemove(id, out _);
                 await run.DisposeAsync();
+                // Its log has it by now; of a cancelled run nothing is kept.
+                DeleteRecord(id);
                 continue;
             }
             foreach (var checkpoint in run.TakeCheckpoints())
@@ -71,7 +73,8 @@ internal sealed partial class JobController
             try
             {
                 var outcome = await run.Outcome;
-                var outputs = ImmutableSortedDictionary.Create<string, Digest>(StringComparer.Ordinal).Add("model", outcome.Model!.Value);
+                var outputs = ImmutableSortedDictionary.Create<string, Digest>(StringComparer.Ordinal);
+                outputs = outcome.Model is { } model ? outputs.Add("model", model) : outputs.Add(TrainingStretch.StatePort, outcome.Checkpoints[^1].Digest);
                 await FinishAsync(job, JobState.Succeeded, outputs, null, await SpecOfAsync(job, cancellationToken), null, cancellationToken);
             }
             catch (AisleException e)

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Globalization;
 using Aisle.Api;
 using Aisle.Artifacts;
@@ -23,41 +22,61 @@ internal sealed partial class JobController
         var spec = JobSpec.Parse((await artifacts.ReadEntryAsync(made.Spec, JobSpec.EntryName, cancellationToken: cancellationToken)).Span);
         var output = made.Outputs.First(pair => pair.Value == target).Key;
 
+        if (made.Kind == JobKind.Train && request.FromStep is null && request.Sample < 1 && !made.Checkpoints.IsEmpty)
+            return await VerifySampleAsync(request, made, spec, target, output, cancellationToken);
+
         Checkpoint? from = null;
         long? last = null;
         if (made.Kind == JobKind.Train)
         {
-            last = long.Parse(spec.Parameters["steps"], CultureInfo.InvariantCulture);
-            var latestStart = request.FromStep ?? (long)(last.Value * (1 - request.Sample));
-            from = made.Checkpoints.LastOrDefault(checkpoint => checkpoint.Step <= latestStart && checkpoint.Step < last);
-            if (from is not null) spec = TrainingResume.From(spec, from);
+            last = LastStep(spec);
+            if (request.FromStep is { } latestStart) from = made.Checkpoints.LastOrDefault(checkpoint => checkpoint.Step <= latestStart && checkpoint.Step < last);
+            if (from is not null) spec = TrainingStretch.From(spec, from);
         }
+        var job = await ReexecuteAsync(spec, $"verify {made.Title}", recompute: true, cancellationToken);
+        return new VerifyAcceptedView(job.ToString(), target, output, last is null ? null : from?.Step ?? 0, last);
+    }
+
+    /// <summary>Starts making the state at a step again, from the newest checkpoint before it. Work that is known already is not done twice.</summary>
+    /// <exception cref="AisleException">AISLE-3033: the run has no such step between its start and its end.</exception>
+    public async Task<ReplayAcceptedView> ReplayAsync(Job job, long toStep, CancellationToken cancellationToken)
+    {
+        var trained = TrainingOf(job);
+        var spec = await SpecOfAsync(trained, cancellationToken);
+        var start = TrainingStretch.Of(spec);
+        if (toStep <= (start?.Step ?? 0) || toStep >= LastStep(spec))
+            throw new AisleException("AISLE-3033", $"{trained.Id} goes from step {start?.Step ?? 0} to {LastStep(spec)}; the state at step {toStep} is not made on the way.", "Ask for a step in between.");
+        var from = trained.Checkpoints.LastOrDefault(checkpoint => checkpoint.Step < toStep) ?? start;
+        var stretch = TrainingStretch.UpTo(from is null ? spec : TrainingStretch.From(spec, from), toStep);
+        var replay = await ReexecuteAsync(stretch, $"replay {trained.Title}", recompute: false, cancellationToken);
+        return new ReplayAcceptedView(replay.ToString(), TrainingStretch.StatePort, from?.Step ?? 0, toStep);
+    }
+
+    /// <summary>Each stretch from one stored state to the next is a claim of its own: that those steps lead from the one to the other. A sample of the claims is checked.</summary>
+    private async Task<VerifyAcceptedView> VerifySampleAsync(VerifyRequest request, JobResult made, JobSpec spec, Digest target, string output, CancellationToken cancellationToken)
+    {
+        var last = LastStep(spec);
+        List<Checkpoint?> states = [TrainingStretch.Of(spec), .. made.Checkpoints.Where(checkpoint => checkpoint.Step < last)];
+        var drawn = SampleOfStretches.Draw(states.Count, request.Sample, request.Seed);
+        var stretches = new List<StretchView>();
+        foreach (var i in drawn)
+        {
+            var next = i + 1 < states.Count ? states[i + 1] : null;
+            var stretch = states[i] is { } from ? TrainingStretch.From(spec, from) : spec;
+            if (next is not null) stretch = TrainingStretch.UpTo(stretch, next.Step);
+            var (start, end) = (states[i]?.Step ?? 0, next?.Step ?? last);
+            var job = await ReexecuteAsync(stretch, $"verify {made.Title} {start}-{end}", recompute: true, cancellationToken);
+            stretches.Add(new StretchView(job.ToString(), next?.Digest ?? target, next is null ? output : TrainingStretch.StatePort, start, end));
+        }
+        return new VerifyAcceptedView(stretches[0].Job, target, output, stretches[0].FromStep, stretches[^1].ToStep, stretches, states.Count);
+    }
+
+    private async Task<JobId> ReexecuteAsync(JobSpec spec, string title, bool recompute, CancellationToken cancellationToken)
+    {
         var stored = await artifacts.PutBytesAsync(JobSpec.EntryName, spec.ToCanonicalJson(), cancellationToken: cancellationToken);
-        var answer = await ledger.AgreeAsync(
-            new SubmitJob(spec.Kind, $"verify {made.Title}", stored.Digest, spec.Identity, Recompute: true) { At = time.GetUtcNow() }, cancellationToken);
-        return new VerifyAcceptedView(((JobAccepted)answer).Job.ToString(), target, output, last is null ? null : from?.Step ?? 0, last);
+        var answer = await ledger.AgreeAsync(new SubmitJob(spec.Kind, title, stored.Digest, spec.Identity, Recompute: recompute) { At = time.GetUtcNow() }, cancellationToken);
+        return ((JobAccepted)answer).Job;
     }
-}
 
-/// <summary>Training from a checkpoint is a job like any other: the checkpoint is an input, its step a parameter.</summary>
-internal static class TrainingResume
-{
-    public const string Port = "resume", StepParameter = "resumeStep";
-
-    public static JobSpec From(JobSpec spec, Checkpoint checkpoint) => spec with
-    {
-        Inputs = spec.Inputs.SetItem(Port, checkpoint.Digest),
-        Parameters = spec.Parameters.SetItem(StepParameter, checkpoint.Step.ToString(CultureInfo.InvariantCulture)),
-    };
-
-    /// <summary>The checkpoint that a spec starts from, or null for the beginning.</summary>
-    public static Checkpoint? Of(JobSpec spec) =>
-        spec.Inputs.TryGetValue(Port, out var digest) ? new Checkpoint(long.Parse(spec.Parameters[StepParameter], CultureInfo.InvariantCulture), digest) : null;
-
-    /// <summary>The recipe's own parameters; with the model that is fine-tuned, where there is one, by digest.</summary>
-    public static ImmutableSortedDictionary<string, string> RecipeOf(JobSpec spec)
-    {
-        var parameters = spec.Parameters.Remove(StepParameter);
-        return spec.Inputs.TryGetValue("model", out var frozen) ? parameters.SetItem("model.base", frozen.ToString()) : parameters;
-    }
+    private static long LastStep(JobSpec spec) => TrainingStretch.StopOf(spec) ?? long.Parse(spec.Parameters["steps"], CultureInfo.InvariantCulture);
 }

@@ -12,7 +12,7 @@ namespace Aisle.Head;
 /// ledger, so a turn that was lost (a crash, a restart) is simply taken again.
 /// </summary>
 internal sealed partial class JobController(
-    ILedger ledger, Fleet fleet, JobEvents events, ArtifactStore artifacts, TimeProvider time, ILogger<JobController> logger) : IAsyncDisposable
+    ILedger ledger, Fleet fleet, JobEvents events, ArtifactStore artifacts, string recordsDir, TimeProvider time, ILogger<JobController> logger) : IAsyncDisposable
 {
     /// <summary>Tries of a task that ended without a result before the job fails: its own fault then, not a machine's.</summary>
     private const int MostAttempts = 3;
@@ -134,7 +134,7 @@ internal sealed partial class JobController(
     private async Task FinishAsync(Job job, JobState state, IReadOnlyDictionary<string, Digest> outputs, string? error, JobSpec? spec, RecordCounts? counts,
         CancellationToken cancellationToken)
     {
-        var log = (await artifacts.PutBytesAsync("events.ndjson", events.ToNdjson(job.Id), cancellationToken: cancellationToken)).Digest;
+        var log = await PutLogAsync(job, cancellationToken);
         var sorted = outputs.ToImmutableSortedDictionary(StringComparer.Ordinal);
         var result = state == JobState.Succeeded && spec is not null
             ? new JobResult

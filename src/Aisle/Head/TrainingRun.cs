@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using System.Security.Cryptography;
 using Aisle.Api;
 using Aisle.Artifacts;
@@ -18,15 +19,27 @@ internal sealed class TrainingRun : IAsyncDisposable
     private readonly ConcurrentQueue<TrainingCheckpoint> _checkpoints = new();
     private readonly Coordinator _coordinator;
     private readonly Action _wake;
+    private readonly RunRecorder _recorder;
+    private TimeSpan _lastStepAt;
 
-    private TrainingRun(Job job, TrainingRecipe recipe, CoordinatorOptions options, string secret, JobEvents events, Action wake)
+    private TrainingRun(Job job, TrainingRecipe recipe, CoordinatorOptions options, string secret, JobEvents events, string recordFolder, Action wake)
     {
         _job = job;
         _events = events;
         _wake = wake;
         _steps = recipe.Steps;
         Secret = secret;
-        _coordinator = Coordinator.Start(options with { Event = Tell, Log = text => events.Add(job, Event("log") with { Message = text }) });
+        void Log(string text) => events.Add(job, Event("log") with { Message = text });
+        _recorder = new RunRecorder(recordFolder, options.Time.GetUtcNow(), odd: Log);
+        try
+        {
+            _coordinator = Coordinator.Start(options with { Event = Tell, Log = Log });
+        }
+        catch
+        {
+            _recorder.Dispose();
+            throw;
+        }
         Outcome = WaitAsync();
     }
 
@@ -38,8 +51,14 @@ internal sealed class TrainingRun : IAsyncDisposable
 
     public Task<TrainingOutcome> Outcome { get; }
 
+    /// <summary>What has been kept of its steps; read it from any thread.</summary>
+    public RunRecorder Record => _recorder;
+
     /// <param name="from">Checkpoint to start from; null for the beginning.</param>
-    public static TrainingRun Start(Job job, TrainingRecipe recipe, int parameterCount, TrainingCheckpoint? from, JobEvents events, TimeProvider time, Action wake)
+    /// <param name="stopAt">Step to end at, with that state as a checkpoint; null for the recipe's end.</param>
+    /// <param name="recordFolder">Where steps are recorded; a run that was cut off goes on there.</param>
+    public static TrainingRun Start(
+        Job job, TrainingRecipe recipe, int parameterCount, TrainingCheckpoint? from, long? stopAt, JobEvents events, string recordFolder, TimeProvider time, Action wake)
     {
         var secret = RandomNumberGenerator.GetBytes(32);
         return new TrainingRun(job, recipe, new CoordinatorOptions
@@ -48,8 +67,9 @@ internal sealed class TrainingRun : IAsyncDisposable
             ParameterCount = parameterCount,
             Secret = secret,
             ResumeFrom = from is null ? null : (from.Step, from.Digest),
+            StopAtStep = stopAt,
             Time = time,
-        }, Convert.ToHexStringLower(secret), events, wake);
+        }, Convert.ToHexStringLower(secret), events, recordFolder, wake);
     }
 
     /// <summary>Checkpoints stored since the last call, oldest first.</summary>
@@ -62,6 +82,7 @@ internal sealed class TrainingRun : IAsyncDisposable
     {
         await _coordinator.DisposeAsync();
         await ((Task)Outcome).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _recorder.Dispose();
     }
 
     private async Task<TrainingOutcome> WaitAsync()
@@ -78,6 +99,7 @@ internal sealed class TrainingRun : IAsyncDisposable
 
     private void Tell(TrainingEvent told)
     {
+        _recorder.Add(told);
         switch (told)
         {
             case StepCommitted step:
@@ -88,8 +110,13 @@ internal sealed class TrainingRun : IAsyncDisposable
                     Loss = step.LossPerToken,
                     TokensPerSecond = step.TokensPerSecond,
                     Workers = step.Workers,
+                    LearningRate = double.IsNaN(step.LearningRate) ? null : step.LearningRate,
+                    GradientNorm = double.IsNaN(step.GradientNorm) ? null : step.GradientNorm,
+                    Seconds = (step.At - _lastStepAt).TotalSeconds,
+                    WeightsHash = step.WeightsHash.ToString("x16", CultureInfo.InvariantCulture),
                     Message = step.Skipped ? "skipped: a gradient did not fit" : null,
                 });
+                _lastStepAt = step.At;
                 break;
             case WorkerJoined joined:
                 _events.Add(_job, Event("workerJoined") with { Worker = joined.Name });

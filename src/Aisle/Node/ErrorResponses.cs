@@ -49,7 +49,7 @@ internal static class ErrorResponses
 
     private static int StatusOf(AisleException e) => e switch
     {
-        ArtifactMissingException => StatusCodes.Status404NotFound,
+        ArtifactMissingException or { Code: "AISLE-3032" } => StatusCodes.Status404NotFound,
         ApiException relayed => (int)relayed.Status,
         { Code: LedgerCodes.NameNotFound or LedgerCodes.JobNotFound or LedgerCodes.EndpointNotFound or LedgerCodes.NotInHistory } => StatusCodes.Status404NotFound,
         { Code: LedgerCodes.VersionConflict or LedgerCodes.JobFinished or LedgerCodes.Divergence } => StatusCodes.Status409Conflict,

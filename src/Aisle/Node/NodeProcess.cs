@@ -85,7 +85,7 @@ internal sealed class NodeProcess : IDisposable
         app.MapStore("/" + RemoteStore.DataCentre, store);
 
         await using var head = _config.LedgerDir is { } ledgerDir
-            ? await HeadNode.OpenAsync(ledgerDir, artifacts, _config.Token, _incarnation, () => AddressOf(app), _time, app.Services.GetRequiredService<ILoggerFactory>(), stopping)
+            ? await HeadNode.OpenAsync(ledgerDir, artifacts, _config.Token, _incarnation, Path.Combine(_config.Dir, "records"), () => AddressOf(app), _time, app.Services.GetRequiredService<ILoggerFactory>(), stopping)
             : null;
         head?.Map(app);
 

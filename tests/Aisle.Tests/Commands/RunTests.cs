@@ -87,7 +87,8 @@ public sealed class RunTests : IDisposable
     {
         await using var server = await FakeDataCentre.StartAsync();
         server.Events["job-1"] = Story("succeeded")[..2];
-        using var interrupt = new CancellationTokenSource(TimeSpan.FromMilliseconds(300));
+        using var interrupt = new CancellationTokenSource();
+        server.Followed = interrupt.Cancel;
         var typed = await Typed.AtAsync(interrupt.Token, "run", _spec, "-f", "--server", server.Url);
         Assert.Equal(130, typed.Exit);
         Assert.Contains("Stopped following; job-1 goes on.", typed.Error);

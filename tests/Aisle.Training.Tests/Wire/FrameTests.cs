@@ -1,3 +1,4 @@
+using Aisle.Monitoring;
 using Aisle.Training.Numerics;
 using Aisle.Training.Protocol;
 using Aisle.Training.Wire;
