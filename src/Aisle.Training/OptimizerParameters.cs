@@ -2,9 +2,14 @@ using Aisle.Training.Numerics;
 
 namespace Aisle.Training;
 
-/// <summary>An optimiser's part of a recipe: each kind reads its own constants, so that one which means nothing to it is refused like a misspelt one.</summary>
+/// <summary>
+/// An optimiser's part of a recipe: each kind reads its own constants, so that one which means nothing to it is refused like a misspelt one. But a pipeline's spec writes
+/// AdamW's out for every kind: where another kind has no use for one, that value may stand there, and is dropped.
+/// </summary>
 internal static class OptimizerParameters
 {
+    private static readonly AdamWOptions s_adamW = new();
+
     private enum Kind
     {
         AdamW,
@@ -24,9 +29,13 @@ internal static class OptimizerParameters
                 Nesterov = reader.Choice("optimizer.nesterov", ("false", false), ("true", true)),
                 WeightDecay = WeightDecay(0),
             };
+            reader.Unused("optimizer.beta1", s_adamW.Beta1);
+            reader.Unused("optimizer.beta2", s_adamW.Beta2);
+            reader.Unused("optimizer.epsilon", s_adamW.Epsilon);
             if (sgd is { Nesterov: true, Momentum: 0 }) reader.Fault("optimizer.nesterov is true, which needs an optimizer.momentum above 0");
             return sgd;
         }
+        if (kind == Kind.Lion) reader.Unused("optimizer.epsilon", s_adamW.Epsilon);
         var beta1 = reader.Number("optimizer.beta1", 0.9, 0, 0.9999999);
         return kind switch
         {

@@ -43,6 +43,12 @@ internal sealed class ParameterReader(IReadOnlyDictionary<string, string> parame
         return choices[0].Value;
     }
 
+    /// <summary>A number that is not used, and so may only be what it is when nobody says.</summary>
+    public void Unused(string name, double otherwise)
+    {
+        if (Number(name, otherwise, double.MinValue, double.MaxValue) != otherwise) Fault($"{name} means nothing to this optimizer.kind");
+    }
+
     public void Fault(string what) => _faults.Add(what);
 
     /// <summary>Call when everything has been asked for: what was not is no parameter at all.</summary>

@@ -96,6 +96,16 @@ public sealed class TrainingRecipeTests
     }
 
     [Fact]
+    public void What_a_spec_writes_out_for_AdamW_may_stand_beside_another_optimiser_and_is_dropped()
+    {
+        Dictionary<string, string> written = new() { ["optimizer.beta1"] = "0.9", ["optimizer.beta2"] = "0.95", ["optimizer.epsilon"] = "1e-08", ["optimizer.weightDecay"] = "0.01" };
+        var recipe = TrainingRecipe.FromParameters(new Dictionary<string, string>(written) { ["optimizer.kind"] = "sgd" }, 0);
+        Assert.Equal(new SgdOptions { WeightDecay = 0.01 }, recipe.Optimizer);
+        Assert.DoesNotContain("optimizer.beta1", recipe.ToParameters().Keys);
+        Assert.Equal(new LionOptions { Beta2 = 0.95, WeightDecay = 0.01 }, TrainingRecipe.FromParameters(new Dictionary<string, string>(written) { ["optimizer.kind"] = "lion" }, 0).Optimizer);
+    }
+
+    [Fact]
     public void A_misspelt_key_of_the_model_is_refused_by_whoever_builds_it()
     {
         var recipe = TrainingRecipe.FromParameters(new Dictionary<string, string> { ["model.layers"] = "1", ["model.widht"] = "32" }, 0);

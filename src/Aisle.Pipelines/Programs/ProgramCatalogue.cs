@@ -78,12 +78,17 @@ public static class ProgramCatalogue
         new NumberParameter("optimizer.learningRate", learningRate, 0, 1, "Highest learning rate; reached after the warm-up."),
         new NumberParameter("optimizer.finalLearningRateRatio", 0.1, 0, 1, "Where the learning rate ends, as a part of its highest."),
         new IntegerParameter("optimizer.warmupSteps", warmupSteps, 0, 1_000_000, "Updates over which the learning rate rises from zero."),
+        new OptionalParameter(new ChoiceParameter("optimizer.schedule", ["cosine", "linear", "constant"], "The learning rate's way from its highest to its end.")),
+        new OptionalParameter(new ChoiceParameter("optimizer.kind", ["adamw", "adam", "sgd", "lion"], "The update rule. With another than AdamW say optimizer.weightDecay too: adam and sgd usually want far less.")),
+        new OptionalParameter(new NumberParameter("optimizer.momentum", 0.9, 0, 0.9999999, "SGD's alone: how much of the last step's velocity is kept.")),
+        new OptionalParameter(new ChoiceParameter("optimizer.nesterov", ["false", "true"], "SGD's alone: looks ahead along the velocity.")),
         new NumberParameter("optimizer.beta1", 0.9, 0, 0.9999999, "AdamW's memory of gradients."),
         new NumberParameter("optimizer.beta2", 0.95, 0, 0.9999999, "AdamW's memory of squared gradients."),
         new NumberParameter("optimizer.epsilon", 1e-8, 1e-30, 1, "Keeps AdamW from dividing by zero."),
         new NumberParameter("optimizer.weightDecay", weightDecay, 0, 10, "AdamW's decay of matrices."),
         new NumberParameter("optimizer.clipNorm", 1, 0, 1e9, "Gradients longer than this are shortened to it; 0 leaves them."),
         new IntegerParameter("fractionBits", 36, 8, 48, "Bits behind the point when gradients are summed as integers."),
+        new OptionalParameter(new ChoiceParameter("codec", ["fixed", "int8"], "How a slice's gradient is rounded before it is summed; int8 sends a third of the bytes.")),
     ];
 
     private static readonly ImmutableSortedDictionary<string, PipelineProgram> ByName = All.ToImmutableSortedDictionary(program => program.Name, program => program, StringComparer.Ordinal);

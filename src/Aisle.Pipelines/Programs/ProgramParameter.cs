@@ -46,6 +46,15 @@ public sealed record NumberParameter(string Name, double Value, double Minimum, 
     private static string Write(double value) => (value + 0.0).ToString("R", CultureInfo.InvariantCulture);
 }
 
+/// <summary>A parameter that stays away unless it is written: for one that came later, so that what was wanted before keeps its identity, and for one that only some choices have.</summary>
+public sealed record OptionalParameter(ProgramParameter Inner)
+    : ProgramParameter(Inner.Name, Inner.Default, Inner.Meaning)
+{
+    public override string Expected => Inner.Expected;
+
+    public override bool TryRead(string text, [NotNullWhen(true)] out string? canonical) => Inner.TryRead(text, out canonical);
+}
+
 /// <summary>One of a few words.</summary>
 public sealed record ChoiceParameter(string Name, ImmutableArray<string> Choices, string Meaning)
     : ProgramParameter(Name, Choices[0], Meaning)

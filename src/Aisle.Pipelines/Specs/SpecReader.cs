@@ -142,7 +142,8 @@ internal sealed class SpecReader
 
     private ImmutableSortedDictionary<string, string> ReadParameters(PipelineProgram program, SpecNode? with)
     {
-        var values = program.Parameters.ToImmutableSortedDictionary(parameter => parameter.Name, parameter => parameter.Default, StringComparer.Ordinal).ToBuilder();
+        var values = program.Parameters.Where(parameter => parameter is not OptionalParameter)
+            .ToImmutableSortedDictionary(parameter => parameter.Name, parameter => parameter.Default, StringComparer.Ordinal).ToBuilder();
         var written = new HashSet<string>();
         if (with is SpecMap map) ReadGroup("", map);
         else if (with is not null && with is not SpecText { Text: "" }) _faults.Add(with.Place, $"`with` is a map of parameters; this is {with.Kind}");
