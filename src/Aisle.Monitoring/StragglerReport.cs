@@ -25,13 +25,16 @@ public sealed record StragglerReport(
 {
     /// <summary>Differences below this are noise, not stragglers.</summary>
     private const double WorthTelling = 1.15;
+    private const double WorthTellingOfStep = 0.05;
 
     public static StragglerReport Of(TimeLineSnapshot timeLine)
     {
-        // Whoever made only a few steps was leaving or had just come: its means say little.
+        // Whoever made only a few steps has just come: its means say little. Whoever is gone needs no advice.
         var most = timeLine.Totals.Select(totals => totals.Steps).DefaultIfEmpty(0).Max();
+        var newest = timeLine.Steps.Select(step => step.Step).DefaultIfEmpty(0).Max();
+        var present = timeLine.Steps.Where(step => step.Step >= newest - 2).Select(step => step.Worker).ToHashSet(StringComparer.Ordinal);
         var workers = timeLine.Totals.Where(totals => totals.Steps > 0).Select(PaceOf).ToList();
-        var settled = workers.Where(worker => worker.Steps >= Math.Max(1, most / 20)).ToList();
+        var settled = workers.Where(worker => worker.Steps >= Math.Max(1, most / 20) && present.Contains(worker.Worker)).ToList();
         if (settled.Count == 0) return new StragglerReport(workers, [], 0, null, 0, "No worker has reported a step yet.");
 
         List<SlowestInPhase> slowest =
@@ -44,7 +47,7 @@ public sealed record StragglerReport(
         ];
         slowest.RemoveAll(phase => phase.Milliseconds <= 0);
         var step = Median(settled.Select(worker => worker.PlanMilliseconds + worker.ComputeMilliseconds + worker.ExchangeMilliseconds + worker.ApplyMilliseconds));
-        var (straggler, heldUp) = StragglerOf(settled, slowest);
+        var (straggler, heldUp) = StragglerOf(settled, slowest, step);
         return new StragglerReport(workers, slowest, step, straggler, heldUp, Advise(settled, slowest, step, straggler, heldUp));
     }
 
@@ -63,13 +66,13 @@ public sealed record StragglerReport(
         return new SlowestInPhase(phase, ordered[0].Worker, milliseconds(ordered[0]), ordered.Count > 1 ? Median(ordered.Skip(1).Select(milliseconds)) : null);
     }
 
-    private static (string?, double) StragglerOf(List<WorkerPace> settled, List<SlowestInPhase> slowest)
+    private static (string?, double) StragglerOf(List<WorkerPace> settled, List<SlowestInPhase> slowest, double step)
     {
         if (settled.Count < 2 || slowest.Find(phase => phase.Phase == "compute") is not { } compute || compute.Ratio < WorthTelling) return (null, 0);
         var worker = settled.Find(worker => worker.Worker == compute.Worker)!;
         // A slow worker with a share to match holds nobody up.
         var heldUp = worker.ComputeMilliseconds - Median(settled.Where(other => other != worker).Select(other => other.ComputeMilliseconds));
-        return heldUp > 0 ? (worker.Worker, heldUp) : (null, 0);
+        return heldUp > step * WorthTellingOfStep ? (worker.Worker, heldUp) : (null, 0);
     }
 
     private static string Advise(List<WorkerPace> settled, List<SlowestInPhase> slowest, double step, string? straggler, double heldUp)

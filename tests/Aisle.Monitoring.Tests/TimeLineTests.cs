@@ -109,6 +109,22 @@ public sealed class TimeLineTests
     }
 
     [Fact]
+    public void A_worker_that_is_gone_is_listed_and_gets_no_advice()
+    {
+        var timeLine = new TimeLine(s_start);
+        for (var step = 1; step <= 50; step++)
+        {
+            if (step <= 30) timeLine.Add(TimeSpan.FromMilliseconds(step * 200), "slow", step, new StepTimes(1000, 160_000, 2000, 5000, 0, 4));
+            timeLine.Add(TimeSpan.FromMilliseconds(step * 200), "w0", step, new StepTimes(1000, 100_000, 12_000, 5000, 0, 4));
+            timeLine.Add(TimeSpan.FromMilliseconds(step * 200), "w1", step, new StepTimes(1000, 104_000, 8000, 5000, 0, 4));
+        }
+        var report = StragglerReport.Of(timeLine.Snapshot());
+        Assert.Equal(3, report.Workers.Count);
+        Assert.Null(report.Straggler);
+        Assert.DoesNotContain(report.Slowest, phase => phase.Worker == "slow");
+    }
+
+    [Fact]
     public void A_slow_worker_with_a_share_to_match_holds_nobody_up()
     {
         var timeLine = new TimeLine(s_start);

@@ -27,6 +27,7 @@ internal sealed class WorldRun(ProgramArguments arguments, WorldEnvironment worl
     {
         // A terminal that mpirun lends is not one that a person sees.
         var progress = new ProgressLines(talk, isTerminal: false, () => recipe.Steps, time);
+        folder.StartRecord(time.GetUtcNow(), progress.Say, recipe, []);
         if (folder.Newest is { } newest) progress.Say($"Going on from step {newest.Step}.");
         Train(folder.Newest, folder.Store, Tell, cancellationToken);
         progress.End();
