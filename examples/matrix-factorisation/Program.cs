@@ -5,9 +5,10 @@ using Aisle.Training.Numerics;
 using Aisle.Training.Programs;
 
 var small = args.Contains("--small");
+var steps = small ? 40 : args.Contains("--long") ? 60_000 : 600;
 var recipe = TrainingRecipe.FromParameters(new Dictionary<string, string>
 {
-    ["steps"] = small ? "40" : "600",
+    ["steps"] = $"{steps}",
     ["slices"] = "16",
     ["samplesPerSlice"] = "64",
     ["checkpointEvery"] = small ? "10" : "100",
@@ -16,7 +17,7 @@ var recipe = TrainingRecipe.FromParameters(new Dictionary<string, string>
     ["optimizer.clipNorm"] = "0",
 }, seed: 1);
 
-return await TrainingProgram.RunAsync([.. args.Except(["--small"])], recipe, recipe => new Factorisation(recipe, new Interactions(users: 2000, items: 800)));
+return await TrainingProgram.RunAsync([.. args.Except(["--small", "--long"])], recipe, recipe => new Factorisation(recipe, new Interactions(users: 2000, items: 800)));
 
 /// <summary>A user likes an item by the product of their two rows, and the item's own pull. Each sample is one interaction against four items drawn by chance.</summary>
 internal sealed class Factorisation : ManagedTraining

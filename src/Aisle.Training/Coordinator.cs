@@ -108,6 +108,15 @@ public sealed partial class Coordinator : IAsyncDisposable
     /// <summary>Where workers connect.</summary>
     public IPEndPoint EndPoint { get; }
 
+    /// <summary>What the run is; null until the first worker has said it, where the options did not. Thread-safe.</summary>
+    public RunShape? Run
+    {
+        get
+        {
+            lock (_gate) return _rules.Run;
+        }
+    }
+
     /// <summary>Ends when the result is stored, and fails with an <see cref="AisleException"/> when it cannot be.</summary>
     public Task<TrainingOutcome> Completion => _outcome.Task;
 

@@ -36,6 +36,7 @@ internal static partial class Program
         DeployCommand.Create(),
         UndeployCommand.Create(),
         AskCommand.Create(),
+        LaunchCommand.Create(),
         DoctorCommand.Create(),
     ];
 }

@@ -94,5 +94,16 @@ internal sealed class TemporaryFolder : IDisposable
 
     public string this[string name] => System.IO.Path.Combine(Path, name);
 
+    /// <summary>Waits until a file is there with these words in it.</summary>
+    public async Task AppearsAsync(string name, string containing)
+    {
+        var deadline = DateTime.UtcNow.AddSeconds(30);
+        while (!(File.Exists(this[name]) && (await File.ReadAllTextAsync(this[name])).Contains(containing, StringComparison.Ordinal)))
+        {
+            if (DateTime.UtcNow > deadline) throw new TimeoutException($"{this[name]} never had {containing}.");
+            await Task.Delay(5);
+        }
+    }
+
     public void Dispose() => Directory.Delete(Path, recursive: true);
 }

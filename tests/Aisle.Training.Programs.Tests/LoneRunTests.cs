@@ -23,7 +23,7 @@ public sealed class LoneRunTests
         using var folder = new TemporaryFolder();
         using var whole = await Running.ToEndAsync(Program, "--folder", folder["whole"]);
         using var killed = new Running(Program, "--folder", folder["killed"]);
-        await AppearsAsync(folder["killed/run.json"], containing: "\"step\": 100");
+        await folder.AppearsAsync("killed/run.json", containing: "\"step\": 100");
         killed.Process.Kill(); // SIGKILL
         await killed.EndAsync();
         Assert.NotEqual(0, killed.Process.ExitCode);
@@ -76,20 +76,10 @@ public sealed class LoneRunTests
     {
         using var folder = new TemporaryFolder();
         using var run = new Running(Program, "--folder", folder["run"]);
-        await AppearsAsync(folder["run/run.json"], containing: "\"step\": 100");
+        await folder.AppearsAsync("run/run.json", containing: "\"step\": 100");
         using var kill = System.Diagnostics.Process.Start("kill", ["-INT", run.Process.Id.ToString()]);
         await run.EndAsync();
         Assert.Equal(130, run.Process.ExitCode);
         Assert.Contains("Start it again to go on from step", run.Talk);
-    }
-
-    private static async Task AppearsAsync(string path, string containing)
-    {
-        var deadline = DateTime.UtcNow.AddSeconds(30);
-        while (!(File.Exists(path) && (await File.ReadAllTextAsync(path)).Contains(containing, StringComparison.Ordinal)))
-        {
-            if (DateTime.UtcNow > deadline) throw new TimeoutException($"{path} never had {containing}.");
-            await Task.Delay(5);
-        }
     }
 }

@@ -45,12 +45,17 @@ public sealed class ProgressLines(TextWriter output, bool isTerminal, Func<long?
     }
 
     /// <summary>A line that stays.</summary>
-    public void Say(string line)
+    public void Say(string line) => Say(line, output);
+
+    /// <summary>A line that stays, for another output that may be the same terminal.</summary>
+    public void Say(string line, TextWriter to)
     {
         lock (_gate)
         {
             Clear();
-            output.WriteLine(line);
+            if (to != output) output.Flush();
+            to.WriteLine(line);
+            to.Flush();
             if (isTerminal) output.Write(_shown);
             output.Flush();
         }

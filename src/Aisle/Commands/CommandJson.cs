@@ -61,6 +61,9 @@ internal sealed record ShowNameView(
 
 internal sealed record AnswerView(string Endpoint, string Text, string? FinishReason);
 
+/// <param name="Event"><c>started</c> with a worker and its process, or <c>finished</c>, the last.</param>
+internal sealed record LaunchView(string Event, string? Worker = null, int? Pid = null, bool? Ok = null, Digest? Model = null, string? Folder = null, string? Error = null);
+
 internal sealed record FindingView(string Check, bool Ok, string Found, string? Fix);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
@@ -71,6 +74,7 @@ internal sealed record FindingView(string Check, bool Ok, string Found, string? 
 [JsonSerializable(typeof(VerifyFinishedView))]
 [JsonSerializable(typeof(ShowNameView))]
 [JsonSerializable(typeof(AnswerView))]
+[JsonSerializable(typeof(LaunchView))]
 [JsonSerializable(typeof(IReadOnlyList<FindingView>))]
 [JsonSerializable(typeof(TraceView))]
 [JsonSerializable(typeof(TensorBoardView))]
