@@ -6,16 +6,17 @@ using Aisle.Training.Programs;
 
 var small = args.Contains("--small");
 var steps = small ? 40 : args.Contains("--long") ? 60_000 : 600;
-var recipe = TrainingRecipe.FromParameters(new Dictionary<string, string>
+var recipe = new TrainingRecipe
 {
-    ["steps"] = $"{steps}",
-    ["slices"] = "16",
-    ["samplesPerSlice"] = "64",
-    ["checkpointEvery"] = small ? "10" : "100",
-    ["optimizer.learningRate"] = "0.02",
-    ["optimizer.weightDecay"] = "0.02",
-    ["optimizer.clipNorm"] = "0",
-}, seed: 1);
+    Steps = steps,
+    Slices = 16,
+    SamplesPerSlice = 64,
+    LearningRate = 0.02,
+    Optimizer = new AdamWOptions { WeightDecay = 0.02 },
+    ClipNorm = 0,
+    CheckpointEvery = small ? 10 : 50,
+    Seed = 1,
+};
 
 return await TrainingProgram.RunAsync([.. args.Except(["--small", "--long"])], recipe, recipe => new Factorisation(recipe, new Interactions(users: 2000, items: 800)));
 

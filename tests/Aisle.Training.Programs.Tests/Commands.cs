@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Text;
 
+// Each test starts several processes; one test at a time is enough for a machine.
+[assembly: CollectionBehavior(CollectionBehavior.CollectionPerAssembly)]
 [assembly: System.Runtime.Versioning.SupportedOSPlatform("linux")]
 
 namespace Aisle.Training.Programs.Tests;
@@ -44,7 +46,7 @@ internal sealed class Running : IDisposable
 
     public async Task EndAsync()
     {
-        if (await Task.WhenAny(Ended, Task.Delay(TimeSpan.FromSeconds(60))) != Ended) throw new TimeoutException($"{Process.StartInfo.FileName} does not end.\n{Output}\n{Talk}");
+        if (await Task.WhenAny(Ended, Task.Delay(TimeSpan.FromSeconds(120))) != Ended) throw new TimeoutException($"{Process.StartInfo.FileName} does not end.\n{Output}\n{Talk}");
         await Ended;
     }
 
@@ -57,7 +59,7 @@ internal sealed class Running : IDisposable
             if (Output.Contains(words, StringComparison.Ordinal) || Talk.Contains(words, StringComparison.Ordinal)) return;
             _waiters.Add((words, seen));
         }
-        if (await Task.WhenAny(seen.Task, Ended, Task.Delay(TimeSpan.FromSeconds(60))) != seen.Task) throw new TimeoutException($"'{words}' was never said.\n{Output}\n{Talk}");
+        if (await Task.WhenAny(seen.Task, Ended, Task.Delay(TimeSpan.FromSeconds(120))) != seen.Task) throw new TimeoutException($"'{words}' was never said.\n{Output}\n{Talk}");
     }
 
     public void Dispose()
@@ -97,7 +99,7 @@ internal sealed class TemporaryFolder : IDisposable
     /// <summary>Waits until a file is there with these words in it.</summary>
     public async Task AppearsAsync(string name, string containing)
     {
-        var deadline = DateTime.UtcNow.AddSeconds(30);
+        var deadline = DateTime.UtcNow.AddSeconds(120);
         while (!(File.Exists(this[name]) && (await File.ReadAllTextAsync(this[name])).Contains(containing, StringComparison.Ordinal)))
         {
             if (DateTime.UtcNow > deadline) throw new TimeoutException($"{this[name]} never had {containing}.");

@@ -20,7 +20,7 @@ public sealed class LaunchTests
         using var three = new Running("aisle", "launch", "-n", "3", "--json", "--folder", folder["three"], "--", s_program);
         await three.SaidAsync("worker-3");
         var victim = Events(three).Single(e => Text(e, "worker") == "worker-2").GetProperty("pid").GetInt32();
-        await folder.AppearsAsync("three/run.json", containing: "\"step\": 100");
+        await folder.AppearsAsync("three/run.json", containing: "\"step\": 50");
         Process.GetProcessById(victim).Kill(); // SIGKILL
         await three.EndAsync();
         Assert.Equal(0, three.Process.ExitCode);
@@ -35,7 +35,7 @@ public sealed class LaunchTests
         using var folder = new TemporaryFolder();
         using var alone = await Running.ToEndAsync("matrix-factorisation", "--folder", folder["alone"]);
         using var killed = new Running("aisle", "launch", "-n", "2", "--json", "--folder", folder["run"], "--", s_program);
-        await folder.AppearsAsync("run/run.json", containing: "\"step\": 100");
+        await folder.AppearsAsync("run/run.json", containing: "\"step\": 50");
         killed.Process.Kill();
         await killed.EndAsync(); // their outputs end with them
         await GoneAsync(Events(killed).Select(e => e.GetProperty("pid").GetInt32()));
@@ -50,7 +50,7 @@ public sealed class LaunchTests
     {
         using var folder = new TemporaryFolder();
         using var run = new Running("aisle", "launch", "-n", "1", "--elastic", "1..3", "--json", "--folder", folder["run"], "--", s_program, "--long");
-        await folder.AppearsAsync("run/run.json", containing: "\"step\": 100");
+        await folder.AppearsAsync("run/run.json", containing: "\"step\": 50");
         await run.Process.StandardInput.WriteLineAsync("3");
         await run.SaidAsync("worker-3 joined");
         await run.Process.StandardInput.WriteLineAsync("9");
@@ -107,7 +107,7 @@ public sealed class LaunchTests
     {
         using var folder = new TemporaryFolder();
         using var run = new Running("aisle", "launch", "-n", "1", "--json", "--folder", folder["run"], "--", s_program, "--long");
-        await folder.AppearsAsync("run/run.json", containing: "\"step\": 100");
+        await folder.AppearsAsync("run/run.json", containing: "\"step\": 50");
         var secret = await File.ReadAllTextAsync(folder["run/.secret"], TestContext.Current.CancellationToken);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(folder["run/.secret"]));
         foreach (var pid in Events(run).Select(e => e.GetProperty("pid").GetInt32()).Append(run.Process.Id))
@@ -130,7 +130,7 @@ public sealed class LaunchTests
 
     private static async Task GoneAsync(IEnumerable<int> pids)
     {
-        var deadline = DateTime.UtcNow.AddSeconds(20);
+        var deadline = DateTime.UtcNow.AddSeconds(60);
         foreach (var pid in pids)
         {
             while (Directory.Exists($"/proc/{pid}"))

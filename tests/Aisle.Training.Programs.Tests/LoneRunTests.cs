@@ -23,7 +23,7 @@ public sealed class LoneRunTests
         using var folder = new TemporaryFolder();
         using var whole = await Running.ToEndAsync(Program, "--folder", folder["whole"]);
         using var killed = new Running(Program, "--folder", folder["killed"]);
-        await folder.AppearsAsync("killed/run.json", containing: "\"step\": 100");
+        await folder.AppearsAsync("killed/run.json", containing: "\"step\": 50");
         killed.Process.Kill(); // SIGKILL
         await killed.EndAsync();
         Assert.NotEqual(0, killed.Process.ExitCode);
@@ -76,7 +76,7 @@ public sealed class LoneRunTests
     {
         using var folder = new TemporaryFolder();
         using var run = new Running(Program, "--folder", folder["run"]);
-        await folder.AppearsAsync("run/run.json", containing: "\"step\": 100");
+        await folder.AppearsAsync("run/run.json", containing: "\"step\": 50");
         using var kill = System.Diagnostics.Process.Start("kill", ["-INT", run.Process.Id.ToString()]);
         await run.EndAsync();
         Assert.Equal(130, run.Process.ExitCode);

@@ -11,6 +11,9 @@ public sealed record PipelineProgram(
     string Name, int Version, JobKind Kind, string Summary, ImmutableArray<string> Inputs, ImmutableArray<string> Outputs,
     ImmutableArray<ProgramParameter> Parameters)
 {
+    /// <summary>Those of the inputs that a step may leave out.</summary>
+    public ImmutableArray<string> Optional { get; init; } = [];
+
     /// <summary>Whether the result depends on how this kind of processor and library rounds.</summary>
     public bool NeedsNumericClass { get; init; }
 

@@ -6,6 +6,9 @@ namespace Aisle.Pipelines;
 /// <summary>Every program a step can use. The one place that says which ports, parameters and defaults they have.</summary>
 public static class ProgramCatalogue
 {
+    /// <summary>The program whose recipe and model are not here but in a program of the user's.</summary>
+    public const string TrainProgram = "train-program";
+
     private static readonly IntegerParameter Seed = new(PipelineStep.Seed, 1, 0, long.MaxValue, "Decides everything that looks like chance.");
 
     public static ImmutableArray<PipelineProgram> All { get; } =
@@ -66,6 +69,10 @@ public static class ProgramCatalogue
             Recompute,
             .. Optimizer(learningRate: 0.001, weightDecay: 0, warmupSteps: 10),
         ]) { NeedsNumericClass = true },
+        new(TrainProgram, 1, JobKind.Train, "A model that a program of one's own describes, trained by any number of workers, to the same bits.", ["program", "data"], ["model"],
+        [
+            new TextParameter("run", "dotnet program/train.dll", "The command, its words parted by blanks; it starts where `program` and `data` are folders. It calls TrainingProgram.RunAsync."),
+        ]) { NeedsNumericClass = true, Optional = ["data"] },
         new("evaluate-language-model", 1, JobKind.Task, "Bits per byte of a model on held-out text.", ["model", "tokens"], ["evaluation"], []) { NeedsNumericClass = true },
     ];
 

@@ -86,3 +86,17 @@ public sealed partial record NamesParameter(string Name, string Meaning)
     [GeneratedRegex(@"\A[A-Za-z0-9_.-]{1,64}\z")]
     private static partial Regex OneName { get; }
 }
+
+/// <summary>One line of text.</summary>
+public sealed record TextParameter(string Name, string Value, string Meaning) : ProgramParameter(Name, Value, Meaning)
+{
+    private const int MostCharacters = 1000;
+
+    public override string Expected => $"a line of 1 to {MostCharacters} characters";
+
+    public override bool TryRead(string text, [NotNullWhen(true)] out string? canonical)
+    {
+        canonical = text.Trim() is { Length: >= 1 and <= MostCharacters } trimmed && !trimmed.Any(char.IsControl) ? trimmed : null;
+        return canonical is not null;
+    }
+}

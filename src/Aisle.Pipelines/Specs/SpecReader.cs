@@ -109,7 +109,7 @@ internal sealed class SpecReader
                 if (!program.Inputs.Contains(port)) _faults.Add(place, $"`{program.Name}` has no input port `{port}`{NearestName.Hint(port, program.Inputs)}");
                 else if (ReadReference(source) is { } from) inputs[port] = from;
             }
-            var missing = program.Inputs.Where(port => ports.Find(port) is null).ToList();
+            var missing = program.Inputs.Except(program.Optional).Where(port => ports.Find(port) is null).ToList();
             if (missing.Count > 0) _faults.Add(ports.Place, $"step `{step}` lacks the input {string.Join(" and ", missing.Select(port => $"`{port}`"))} of `{program.Name}`");
         }
         else

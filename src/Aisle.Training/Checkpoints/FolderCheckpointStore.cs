@@ -1,18 +1,16 @@
-using System.Security.Cryptography;
-using System.Text;
 using Aisle.Artifacts;
 
 namespace Aisle.Training.Checkpoints;
 
 /// <summary>
-/// States and models as folders beside each other on one disk, named by the digest of their content: SHA-256 over each file's path inside the folder, length and
-/// SHA-256 in ordinal order of paths. For training without a data centre around it. Thread-safe, also between processes.
+/// States and models as folders beside each other on one disk, each under the digest that it would have as an artifact of a data centre. For training
+/// without one. Thread-safe, also between processes.
 /// </summary>
 public sealed class FolderCheckpointStore(string root) : ICheckpointStore
 {
     public async Task<Digest> SaveAsync(string folder, CancellationToken cancellationToken)
     {
-        var digest = await DigestOfAsync(folder, cancellationToken).ConfigureAwait(false);
+        var digest = await ArtifactStore.DigestOfAsync(folder, cancellationToken).ConfigureAwait(false);
         var target = PathOf(digest);
         if (Directory.Exists(target)) return digest;
         var staging = $"{target}.{Environment.ProcessId}.{Environment.CurrentManagedThreadId}.part";
@@ -41,23 +39,11 @@ public sealed class FolderCheckpointStore(string root) : ICheckpointStore
         var source = PathOf(digest);
         if (!Directory.Exists(source)) throw new AisleException("AISLE-5110", $"{digest} is not in {root}.", "Check the folder, or resume from another checkpoint.");
         foreach (var path in PathsIn(source)) File.Copy(Path.Combine(source, path), Place(folder, path));
-        var found = await DigestOfAsync(folder, cancellationToken).ConfigureAwait(false);
+        var found = await ArtifactStore.DigestOfAsync(folder, cancellationToken).ConfigureAwait(false);
         if (found != digest) throw new AisleException("AISLE-5111", $"What is stored as {digest.Short} in {root} has digest {found.Short}: it is damaged.", "Resume from another checkpoint.");
     }
 
     public string PathOf(Digest digest) => Path.Combine(root, digest.Hex);
-
-    public static async Task<Digest> DigestOfAsync(string folder, CancellationToken cancellationToken)
-    {
-        var text = new StringBuilder();
-        foreach (var path in PathsIn(folder))
-        {
-            await using var stream = File.OpenRead(Path.Combine(folder, path));
-            text.Append(path).Append('\0').Append(stream.Length).Append('\0')
-                .Append(Convert.ToHexString(await SHA256.HashDataAsync(stream, cancellationToken).ConfigureAwait(false))).Append('\n');
-        }
-        return Digest.Of(text.ToString());
-    }
 
     private static IEnumerable<string> PathsIn(string folder) => Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
         .Select(file => Path.GetRelativePath(folder, file).Replace(Path.DirectorySeparatorChar, '/')).Order(StringComparer.Ordinal);

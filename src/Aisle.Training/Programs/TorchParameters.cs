@@ -126,8 +126,6 @@ internal sealed unsafe class TorchParameters : IDisposable
                     "Use BatchNorm, which normalises by the slice here, or GroupNorm or LayerNorm, which need no statistics.");
             }
         }
-        if (module is NormBase { track_running_stats: true, momentum: not null })
-            throw Refused($"{Named(name)} keeps running statistics, which cannot be averaged over a step's slices yet", "Give it track_running_stats: false, or use GroupNorm or LayerNorm.");
         if (module is NormBase { track_running_stats: true, momentum: null })
             throw Refused($"{Named(name)} averages its statistics over all batches so far (momentum null), which depends on how many there were", "Give it a momentum, such as 0.1.");
     }

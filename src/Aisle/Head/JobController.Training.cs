@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using Aisle.Artifacts;
 using Aisle.Ledger;
+using Aisle.Pipelines;
 using Aisle.Tensors;
 using Aisle.Training;
 using Aisle.Training.LanguageModels;
@@ -39,6 +40,11 @@ internal sealed partial class JobController
             var spec = await SpecOfAsync(job, cancellationToken);
             // The newest checkpoint that is agreed on; after a restart of this process the run goes on from there, to the same bits.
             var from = job.Checkpoints.IsEmpty ? TrainingStretch.Of(spec) : job.Checkpoints[^1];
+            if (ProgramCatalogue.Find(spec.Program)?.Name == ProgramCatalogue.TrainProgram)
+            {
+                _training[job.Id] = TrainingRun.Start(job, recipe: null, parameterCount: null, from, TrainingStretch.StopOf(spec), events, RecordFolder(job.Id), time, Wake);
+                continue;
+            }
             var frozen = spec.Inputs.TryGetValue("model", out var model) ? await artifacts.ReadEntryAsync(model, "config.json", cancellationToken: cancellationToken) : default;
             var tokens = TokensDescription.Parse(await artifacts.ReadEntryAsync(spec.Inputs["tokens"], TokensDescription.FileName, cancellationToken: cancellationToken));
             try

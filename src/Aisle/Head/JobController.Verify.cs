@@ -22,12 +22,14 @@ internal sealed partial class JobController
         var spec = JobSpec.Parse((await artifacts.ReadEntryAsync(made.Spec, JobSpec.EntryName, cancellationToken: cancellationToken)).Span);
         var output = made.Outputs.First(pair => pair.Value == target).Key;
 
-        if (made.Kind == JobKind.Train && request.FromStep is null && request.Sample < 1 && !made.Checkpoints.IsEmpty)
+        // A program of a user's keeps its number of steps to itself: it is re-executed as a whole.
+        var hasSteps = made.Kind == JobKind.Train && spec.Parameters.ContainsKey("steps");
+        if (hasSteps && request.FromStep is null && request.Sample < 1 && !made.Checkpoints.IsEmpty)
             return await VerifySampleAsync(request, made, spec, target, output, cancellationToken);
 
         Checkpoint? from = null;
         long? last = null;
-        if (made.Kind == JobKind.Train)
+        if (hasSteps)
         {
             last = LastStep(spec);
             if (request.FromStep is { } latestStart) from = made.Checkpoints.LastOrDefault(checkpoint => checkpoint.Step <= latestStart && checkpoint.Step < last);
@@ -78,5 +80,7 @@ internal sealed partial class JobController
         return ((JobAccepted)answer).Job;
     }
 
-    private static long LastStep(JobSpec spec) => TrainingStretch.StopOf(spec) ?? long.Parse(spec.Parameters["steps"], CultureInfo.InvariantCulture);
+    private static long LastStep(JobSpec spec) => TrainingStretch.StopOf(spec) ?? (spec.Parameters.TryGetValue("steps", out var steps)
+        ? long.Parse(steps, CultureInfo.InvariantCulture)
+        : throw new AisleException("AISLE-3034", $"How many steps {spec.Program} makes is known to the user's program alone.", "Run it again as a whole: `aisle verify NAME`."));
 }

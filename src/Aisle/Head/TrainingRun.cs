@@ -15,19 +15,17 @@ internal sealed class TrainingRun : IAsyncDisposable
 {
     private readonly Job _job;
     private readonly JobEvents _events;
-    private readonly long _steps;
     private readonly ConcurrentQueue<TrainingCheckpoint> _checkpoints = new();
     private readonly Coordinator _coordinator;
     private readonly Action _wake;
     private readonly RunRecorder _recorder;
     private TimeSpan _lastStepAt;
 
-    private TrainingRun(Job job, TrainingRecipe recipe, CoordinatorOptions options, string secret, JobEvents events, string recordFolder, Action wake)
+    private TrainingRun(Job job, CoordinatorOptions options, string secret, JobEvents events, string recordFolder, Action wake)
     {
         _job = job;
         _events = events;
         _wake = wake;
-        _steps = recipe.Steps;
         Secret = secret;
         void Log(string text) => events.Add(job, Event("log") with { Message = text });
         _recorder = new RunRecorder(recordFolder, options.Time.GetUtcNow(), odd: Log);
@@ -54,14 +52,15 @@ internal sealed class TrainingRun : IAsyncDisposable
     /// <summary>What has been kept of its steps; read it from any thread.</summary>
     public RunRecorder Record => _recorder;
 
+    /// <param name="recipe">With <paramref name="parameterCount"/>: what the run is; null where only the workers' own program knows.</param>
     /// <param name="from">Checkpoint to start from; null for the beginning.</param>
     /// <param name="stopAt">Step to end at, with that state as a checkpoint; null for the recipe's end.</param>
     /// <param name="recordFolder">Where steps are recorded; a run that was cut off goes on there.</param>
     public static TrainingRun Start(
-        Job job, TrainingRecipe recipe, int parameterCount, TrainingCheckpoint? from, long? stopAt, JobEvents events, string recordFolder, TimeProvider time, Action wake)
+        Job job, TrainingRecipe? recipe, int? parameterCount, TrainingCheckpoint? from, long? stopAt, JobEvents events, string recordFolder, TimeProvider time, Action wake)
     {
         var secret = RandomNumberGenerator.GetBytes(32);
-        return new TrainingRun(job, recipe, new CoordinatorOptions
+        return new TrainingRun(job, new CoordinatorOptions
         {
             Recipe = recipe,
             ParameterCount = parameterCount,
@@ -106,7 +105,7 @@ internal sealed class TrainingRun : IAsyncDisposable
                 _events.Add(_job, Event("step") with
                 {
                     Step = step.Step,
-                    Steps = _steps,
+                    Steps = _coordinator.Run?.Steps,
                     Loss = step.LossPerToken,
                     TokensPerSecond = step.TokensPerSecond,
                     Workers = step.Workers,

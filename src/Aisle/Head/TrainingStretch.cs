@@ -10,7 +10,9 @@ internal static class TrainingStretch
 {
     /// <summary>Port of the state that a stretch which stops early ends with.</summary>
     public const string StatePort = "state";
-    private const string Port = "resume", StepParameter = "resumeStep", StopParameter = "stopStep";
+    /// <summary>Port of the state that it starts from.</summary>
+    public const string Port = "resume";
+    private const string StepParameter = "resumeStep", StopParameter = "stopStep";
 
     public static JobSpec From(JobSpec spec, Checkpoint checkpoint) => spec with
     {

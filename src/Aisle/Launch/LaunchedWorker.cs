@@ -30,12 +30,14 @@ internal sealed class LaunchedWorker : IDisposable
     /// <summary>Its exit code, once it is gone and its last line was read.</summary>
     public Task<int> Ended { get; }
 
+    /// <param name="folder">Where it starts; null for this process's own.</param>
     /// <param name="line">Takes each line that it prints, and whether it is talk (standard error).</param>
     /// <exception cref="WrongUsageException">AISLE-7060: there is no such program.</exception>
-    public static LaunchedWorker Start(string name, IReadOnlyList<string> command, IEnumerable<KeyValuePair<string, string>> environment, Action<string, bool> line)
+    public static LaunchedWorker Start(string name, IReadOnlyList<string> command, IEnumerable<KeyValuePair<string, string>> environment, Action<string, bool> line, string? folder = null)
     {
         var info = new ProcessStartInfo(command[0])
         {
+            WorkingDirectory = folder ?? "",
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,

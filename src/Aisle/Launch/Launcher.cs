@@ -94,6 +94,7 @@ internal sealed class Launcher : IAsyncDisposable
     /// <exception cref="AisleException">The run failed; AISLE-5175: too few copies are left.</exception>
     public async Task<Digest> RunAsync(CancellationToken cancellationToken)
     {
+        var wasFinished = _folder.Model is not null; // by this very recipe, as the first worker will show
         using var looking = new Timer(_ => _happenings.Writer.TryWrite(new Happening.Look()), null, s_look, s_look);
         if (_folder.Newest is { } newest) _progress.Say($"Going on from step {newest.Step}.");
         StartMissing();
@@ -104,10 +105,10 @@ internal sealed class Launcher : IAsyncDisposable
             if (_coordinator.Completion.IsCompleted) break;
             await next;
             while (_happenings.Reader.TryRead(out var happening)) Take(happening);
-            if (_isKnown && _folder.Model is { } known)
+            if (_isKnown && wasFinished)
             {
                 _progress.Say("This run is finished already; --fresh starts it anew.");
-                return known;
+                return _folder.Model!.Value;
             }
         }
         var outcome = await _coordinator.Completion;

@@ -2,6 +2,7 @@ using System.Net;
 using Aisle.Api;
 using Aisle.Head;
 using Aisle.Jobs;
+using Aisle.Pipelines;
 using Aisle.Tensors;
 using Aisle.Training;
 using Aisle.Training.LanguageModels;
@@ -13,6 +14,11 @@ internal static class TrainingWork
 {
     public static async Task RunAsync(ProcessStart start, JobSpec spec, AisleClient client, CancellationToken cancellationToken)
     {
+        if (ProgramCatalogue.Find(spec.Program)?.Name == ProgramCatalogue.TrainProgram)
+        {
+            await ProgramWork.RunAsync(start, spec, client, cancellationToken);
+            return;
+        }
         var tokens = await JobProcess.FetchAsync(start, client, spec.Inputs["tokens"], cancellationToken);
         // A model to start from, where the program takes one: it is frozen, and adapters beside it learn.
         var frozen = spec.Inputs.TryGetValue("model", out var model) ? await JobProcess.FetchAsync(start, client, model, cancellationToken) : null;
