@@ -30,6 +30,21 @@ public sealed class LaunchTests
     }
 
     [Fact]
+    public async Task A_convolution_with_batch_norm_gives_one_model_on_one_worker_and_on_three_with_one_killed()
+    {
+        using var folder = new TemporaryFolder();
+        using var alone = await Running.ToEndAsync("image-classifier", "--small", "--folder", folder["alone"]);
+        Assert.Contains("accuracy", alone.Talk);
+        using var three = new Running("aisle", "launch", "-n", "3", "--json", "--folder", folder["three"], "--", Path.Combine(AppContext.BaseDirectory, "image-classifier"), "--small");
+        await three.SaidAsync("worker-3");
+        await folder.AppearsAsync("three/run.json", containing: "\"step\": 6");
+        Process.GetProcessById(Events(three).Single(e => Text(e, "worker") == "worker-2").GetProperty("pid").GetInt32()).Kill();
+        await three.EndAsync();
+        Assert.Equal(alone.Model, Text(Events(three).Last(), "model"));
+        AssertNothingIsLeft(three, folder["three"]);
+    }
+
+    [Fact]
     public async Task A_launcher_that_is_killed_takes_its_workers_along_and_the_next_goes_on()
     {
         using var folder = new TemporaryFolder();
