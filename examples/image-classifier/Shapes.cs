@@ -1,4 +1,5 @@
 using Aisle.Training.Data;
+using Aisle.Training.Programs;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -16,7 +17,7 @@ internal static class Shapes
         var pixels = new float[numbers.Count * Side * Side];
         var labels = new long[numbers.Count];
         for (var i = 0; i < numbers.Count; i++) labels[i] = Draw(numbers[i], pixels.AsSpan(i * Side * Side, Side * Side));
-        return (tensor(pixels, numbers.Count, 1, Side, Side), tensor(labels));
+        return (SliceTensor.Of(pixels, numbers.Count, 1, Side, Side), tensor(labels));
     }
 
     private static int Draw(long number, Span<float> pixels)

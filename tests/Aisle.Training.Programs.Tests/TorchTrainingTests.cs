@@ -40,6 +40,21 @@ public sealed class TorchTrainingTests
     }
 
     [Fact]
+    public void Where_managed_memory_happens_to_lie_changes_no_bit()
+    {
+        using var model = Train(() => new Plain());
+        model.Initialize(1);
+        model.ComputeSlice(0, 0);
+        var gradients = model.Gradients.ToArray();
+        for (var i = 0; i < 64; i++)
+        {
+            GC.KeepAlive(new byte[8 * (i % 8) + 1]);
+            model.ComputeSlice(0, 0);
+            Assert.True(MemoryMarshal.AsBytes<float>(gradients).SequenceEqual(MemoryMarshal.AsBytes((ReadOnlySpan<float>)model.Gradients)));
+        }
+    }
+
+    [Fact]
     public void Gradients_are_the_modules_own_sum_over_the_samples()
     {
         using var model = Train(() => new Plain());
@@ -89,17 +104,24 @@ public sealed class TorchTrainingTests
     public void Modules_that_cannot_be_exact_are_refused_with_what_to_do()
     {
         Refused("AISLE-5177", "GroupNorm", () => Train(() => new Around(new SyncBatchNormLike())));
-        Refused("AISLE-5177", "momentum", () => Train(() => new Around(BatchNorm1d(4, momentum: null))));
+        Refused("AISLE-5177", "momentum", () => Train(() => new Around(Cumulative())));
         Refused("AISLE-5177", "Float32", () => Train(() => new Around(Linear(4, 4, dtype: ScalarType.Float64))));
         Refused("AISLE-5177", "RegisterComponents", () => Train(() => new Around(ReLU())));
         Refused("AISLE-5177", "buffer", () => Step(Train(() => new Counting())));
-        Refused("AISLE-5178", "computed twice", () => Step(Train(() => new Forgetful())));
+        Refused("AISLE-5178", "computed again", () => Step(Train(() => new Forgetful())));
         Refused("AISLE-5178", "Reduction.None", () => Step(new TorchTraining<Plain>(s_recipe, 100, () => new Plain(), (net, slice) => Loss(net, slice.Samples).mean())));
         Refused("AISLE-5177", "zero_grad", () => Step(new TorchTraining<Plain>(s_recipe, 100, () => new Plain(), (net, slice) =>
         {
             net.zero_grad();
             return Loss(net, slice.Samples);
         })));
+
+        static BatchNorm1d Cumulative()
+        {
+            var norm = BatchNorm1d(4);
+            norm.momentum = null;
+            return norm;
+        }
 
         static void Step(ITrainable model)
         {
@@ -137,7 +159,7 @@ public sealed class TorchTrainingTests
 
     private static Tensor Loss(Module<Tensor, Tensor> net, IReadOnlyList<long> samples)
     {
-        var inputs = tensor(samples.SelectMany(sample => Enumerable.Range(0, 4).Select(i => (float)Math.Sqrt((sample * 7 + i * 13) % 11))).ToArray(), samples.Count, 4);
+        var inputs = SliceTensor.Of(samples.SelectMany(sample => Enumerable.Range(0, 4).Select(i => (float)Math.Sqrt((sample * 7 + i * 13) % 11))).ToArray(), samples.Count, 4);
         var wanted = tensor(samples.Select(sample => sample % 4).ToArray());
         return functional.cross_entropy(net.forward(inputs) * 0.5, wanted, reduction: Reduction.None); // 0.5: a scalar that only a finalizer frees
     }
