@@ -41,8 +41,13 @@ public sealed class ClusterTests
     private static string ProgramFolder(string folder)
     {
         Directory.CreateDirectory(folder);
-        string[] wanted = ["matrix-factorisation.*", "Aisle.Training.dll", "Aisle.Tensors.dll", "Aisle.Artifacts.dll", "TorchSharp.dll", "System.IO.Hashing.dll"];
-        foreach (var file in wanted.SelectMany(pattern => Directory.GetFiles(AppContext.BaseDirectory, pattern))) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        var needs = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "matrix-factorisation.deps.json"));
+        foreach (var file in Directory.GetFiles(AppContext.BaseDirectory))
+        {
+            var name = Path.GetFileName(file);
+            if (name.StartsWith("matrix-factorisation", StringComparison.Ordinal) || (name.EndsWith(".dll", StringComparison.Ordinal) && needs.Contains(name, StringComparison.Ordinal)))
+                File.Copy(file, Path.Combine(folder, name));
+        }
         return folder;
     }
 }
