@@ -31,10 +31,11 @@ try
             Recipe = recipe,
             Model = recipe => recipe.Model.ContainsKey("rank")
                 ? new LanguageModelFineTuning(recipe, Path.Combine(folder, "tokens"), Path.Combine(folder, "base"))
-                : new NextSymbolModel(recipe) { IsFaulty = name.StartsWith("faulty", StringComparison.Ordinal) },
+                : new DisturbedModel(new NextSymbolModel(recipe) { IsFaulty = name.StartsWith("faulty", StringComparison.Ordinal) }),
             NumericClass = name.StartsWith("faulty", StringComparison.Ordinal) ? "other" : "test",
             Store = new FolderCheckpointStore(Path.Combine(folder, "store")),
             ScratchFolder = Path.Combine(folder, name),
+            Listen = IPEndPoint.Parse(Environment.GetEnvironmentVariable("TEST_LISTEN") ?? "127.0.0.1:0"),
             Leaving = leaving.Token,
             Log = Console.Error.WriteLine,
         },
