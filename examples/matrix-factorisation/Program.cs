@@ -5,7 +5,7 @@ using Aisle.Training.Numerics;
 using Aisle.Training.Programs;
 
 var small = args.Contains("--small");
-var steps = small ? 40 : args.Contains("--long") ? 60_000 : 600;
+var steps = small ? 300 : args.Contains("--long") ? 60_000 : 600;
 var recipe = new TrainingRecipe
 {
     Steps = steps,
@@ -14,7 +14,7 @@ var recipe = new TrainingRecipe
     LearningRate = 0.02,
     Optimizer = new AdamWOptions { WeightDecay = 0.02 },
     ClipNorm = 0,
-    CheckpointEvery = small ? 10 : 50,
+    CheckpointEvery = small ? 30 : 50,
     Seed = 1,
 };
 

@@ -12,15 +12,15 @@ public sealed class LaunchTests
     public async Task One_worker_or_three_with_one_killed_give_the_model_of_the_program_alone()
     {
         using var folder = new TemporaryFolder();
-        using var alone = await Running.ToEndAsync("matrix-factorisation", "--folder", folder["alone"]);
-        using var one = await Running.ToEndAsync("aisle", "launch", "-n", "1", "--folder", folder["one"], "--", s_program);
+        using var alone = await Running.ToEndAsync("matrix-factorisation", "--small", "--folder", folder["alone"]);
+        using var one = await Running.ToEndAsync("aisle", "launch", "-n", "1", "--folder", folder["one"], "--", s_program, "--small");
         Assert.Equal(alone.Model, one.Model);
         Assert.Contains("hit rate at 10", one.Talk);
 
-        using var three = new Running("aisle", "launch", "-n", "3", "--json", "--folder", folder["three"], "--", s_program);
+        using var three = new Running("aisle", "launch", "-n", "3", "--json", "--folder", folder["three"], "--", s_program, "--small");
         await three.SaidAsync("worker-3");
         var victim = Events(three).Single(e => Text(e, "worker") == "worker-2").GetProperty("pid").GetInt32();
-        await folder.AppearsAsync("three/run.json", containing: "\"step\": 50");
+        await folder.AppearsAsync("three/run.json", containing: "\"step\": 30");
         Process.GetProcessById(victim).Kill(); // SIGKILL
         await three.EndAsync();
         Assert.Equal(0, three.Process.ExitCode);
@@ -48,14 +48,14 @@ public sealed class LaunchTests
     public async Task A_launcher_that_is_killed_takes_its_workers_along_and_the_next_goes_on()
     {
         using var folder = new TemporaryFolder();
-        using var alone = await Running.ToEndAsync("matrix-factorisation", "--folder", folder["alone"]);
-        using var killed = new Running("aisle", "launch", "-n", "2", "--json", "--folder", folder["run"], "--", s_program);
-        await folder.AppearsAsync("run/run.json", containing: "\"step\": 50");
+        using var alone = await Running.ToEndAsync("matrix-factorisation", "--small", "--folder", folder["alone"]);
+        using var killed = new Running("aisle", "launch", "-n", "2", "--json", "--folder", folder["run"], "--", s_program, "--small");
+        await folder.AppearsAsync("run/run.json", containing: "\"step\": 30");
         killed.Process.Kill();
         await killed.EndAsync(); // their outputs end with them
         await GoneAsync(Events(killed).Select(e => e.GetProperty("pid").GetInt32()));
 
-        using var next = await Running.ToEndAsync("aisle", "launch", "-n", "2", "--folder", folder["run"], "--", s_program);
+        using var next = await Running.ToEndAsync("aisle", "launch", "-n", "2", "--folder", folder["run"], "--", s_program, "--small");
         Assert.Contains("Going on from step ", next.Talk);
         Assert.Equal(alone.Model, next.Model);
     }

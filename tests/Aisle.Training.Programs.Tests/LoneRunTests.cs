@@ -21,22 +21,22 @@ public sealed class LoneRunTests
     public async Task A_killed_program_goes_on_from_its_newest_state_to_the_same_model()
     {
         using var folder = new TemporaryFolder();
-        using var whole = await Running.ToEndAsync(Program, "--folder", folder["whole"]);
-        using var killed = new Running(Program, "--folder", folder["killed"]);
-        await folder.AppearsAsync("killed/run.json", containing: "\"step\": 50");
+        using var whole = await Running.ToEndAsync(Program, "--small", "--folder", folder["whole"]);
+        using var killed = new Running(Program, "--small", "--folder", folder["killed"]);
+        await folder.AppearsAsync("killed/run.json", containing: "\"step\": 30");
         killed.Process.Kill(); // SIGKILL
         await killed.EndAsync();
         Assert.NotEqual(0, killed.Process.ExitCode);
 
-        using var resumed = await Running.ToEndAsync(Program, "--folder", folder["killed"]);
+        using var resumed = await Running.ToEndAsync(Program, "--small", "--folder", folder["killed"]);
         Assert.Contains("Going on from step ", resumed.Talk);
         Assert.Equal(whole.Model, resumed.Model);
 
-        using var again = await Running.ToEndAsync(Program, "--folder", folder["killed"]);
+        using var again = await Running.ToEndAsync(Program, "--small", "--folder", folder["killed"]);
         Assert.Contains("finished already", again.Talk);
         Assert.Equal(whole.Model, again.Model);
 
-        using var fresh = await Running.ToEndAsync(Program, "--fresh", "--folder", folder["killed"]);
+        using var fresh = await Running.ToEndAsync(Program, "--small", "--fresh", "--folder", folder["killed"]);
         Assert.DoesNotContain("Going on", fresh.Talk);
         Assert.Equal(whole.Model, fresh.Model);
     }
