@@ -1,5 +1,4 @@
 using Aisle.Training.Numerics;
-using Aisle.Training.Protocol;
 
 namespace Aisle.Training;
 
@@ -22,9 +21,6 @@ internal sealed class ModelState
     /// <summary>Numbers in a copy: the weights, then slot after slot.</summary>
     public int Elements { get; }
 
-    /// <summary>The optimiser's arenas, one after the other.</summary>
-    public Span<float> Slots => _slots;
-
     public OptimizerPowers Powers { get; private set; } = OptimizerPowers.Initial;
 
     public void StartFromSeed()
@@ -41,8 +37,6 @@ internal sealed class ModelState
         var whole = new ParameterRange(0, _model.Weights, gradient, _slots, _model.ParameterCount);
         _optimizer.Update(whole, _model.Runs, new UpdateStep(learningRate, GradientNorm.ClipFactor(norm, _recipe.ClipNorm), Powers));
     }
-
-    public StateHash Hash() => StateHash.Of(_model.Weights, _slots, Powers);
 
     public void CopyTo(Span<float> values)
     {

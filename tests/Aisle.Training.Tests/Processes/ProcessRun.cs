@@ -14,14 +14,15 @@ internal sealed class ProcessRun : IAsyncDisposable
 
     private readonly string[] _parameters;
     private readonly Coordinator _coordinator;
-    private readonly ConcurrentDictionary<string, Process> _processes = new();
+    private readonly ConcurrentDictionary<string, Process> _processes = new(); // the latest of each name
+    private readonly ConcurrentBag<Process> _all = [];
     private readonly TaskCompletionSource<TrainingOutcome> _workerFailed = new();
     private readonly List<(Predicate<TrainingEvent> Wanted, TaskCompletionSource Seen)> _waiters = [];
     private readonly List<TrainingEvent> _events = [];
     private readonly bool _ownsFolder;
 
     public ProcessRun(
-        int minimumWorkers = 1, string? folder = null, (long, Digest)? resumeFrom = null, long? stopAt = null, string[]? parameters = null, bool tellRecipe = true, double auditFraction = 1.0 / 64)
+        int minimumWorkers = 1, string? folder = null, (long, Digest)? resumeFrom = null, long? stopAt = null, string[]? parameters = null, bool tellRecipe = true)
     {
         _parameters = parameters ?? s_defaults;
         _ownsFolder = folder is null;
@@ -33,7 +34,6 @@ internal sealed class ProcessRun : IAsyncDisposable
             ParameterCount = tellRecipe ? NextSymbolModel.Parameters : null,
             Secret = Secret,
             MinimumWorkers = minimumWorkers,
-            AuditFraction = auditFraction,
             ResumeFrom = resumeFrom,
             StopAtStep = stopAt,
             Event = happened =>
@@ -58,6 +58,9 @@ internal sealed class ProcessRun : IAsyncDisposable
 
     public System.Net.IPEndPoint EndPoint => _coordinator.EndPoint;
 
+    /// <summary>How long the run may take before it counts as stuck.</summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(60);
+
     public IReadOnlyList<TrainingEvent> Events
     {
         get
@@ -77,11 +80,28 @@ internal sealed class ProcessRun : IAsyncDisposable
             if (_events.Exists(wanted)) return Task.CompletedTask;
             _waiters.Add((wanted, seen));
         }
-        return seen.Task.WaitAsync(TimeSpan.FromSeconds(60));
+        return seen.Task.WaitAsync(Patience);
     }
 
-    /// <returns>What the process says of its failure; empty when it does not fail.</returns>
-    public Task<string> StartWorker(string name, string? secret = null, bool mayFail = false, string[]? parameters = null, string exchange = "automatic", string? fault = null)
+    /// <summary>The last step that workers started from here on may compute. Before it is set for the first time, nothing holds them.</summary>
+    public long Pace
+    {
+        get;
+        set
+        {
+            field = value;
+            File.WriteAllText(PaceFile + ".new", value.ToString(System.Globalization.CultureInfo.InvariantCulture));
+            File.Move(PaceFile + ".new", PaceFile, overwrite: true);
+        }
+    }
+
+    private string PaceFile => Path.Combine(Folder, "pace");
+
+    public int ProcessIdOf(string name) => _processes[name].Id;
+
+    /// <returns>What the process says at its end, of its failure if it fails; little when it is killed.</returns>
+    public Task<string> StartWorker(
+        string name, string? secret = null, bool mayFail = false, string[]? parameters = null, string exchange = "automatic", params (string Name, string Value)[] environment)
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Aisle.Training.Tests.Worker"))
         {
@@ -89,9 +109,11 @@ internal sealed class ProcessRun : IAsyncDisposable
         };
         foreach (var argument in (string[])[name, EndPoint.ToString(), secret ?? Convert.ToHexString(Secret), Folder, .. parameters ?? _parameters]) start.ArgumentList.Add(argument);
         start.Environment[ExchangeTransports.Variable] = exchange;
-        if (fault is not null) start.Environment["AISLE_TEST_FAULT"] = fault;
+        if (File.Exists(PaceFile)) start.Environment["TEST_PACE"] = PaceFile;
+        foreach (var variable in environment) start.Environment[variable.Name] = variable.Value;
         var process = Process.Start(start)!;
         _processes[name] = process;
+        _all.Add(process);
         return Watch();
 
         async Task<string> Watch()
@@ -115,14 +137,14 @@ internal sealed class ProcessRun : IAsyncDisposable
     public async Task<TrainingOutcome> CompletionAsync()
     {
         var first = Task.WhenAny(_coordinator.Completion, _workerFailed.Task);
-        if (await Task.WhenAny(first, Task.Delay(TimeSpan.FromSeconds(60))) == first) return await await first;
+        if (await Task.WhenAny(first, Task.Delay(Patience)) == first) return await await first;
         throw new TimeoutException($"The run does not end. Its last events:\n{string.Join('\n', Events.TakeLast(12))}");
     }
 
     public async ValueTask DisposeAsync()
     {
         await _coordinator.DisposeAsync();
-        foreach (var process in _processes.Values)
+        foreach (var process in _all)
         {
             if (!process.HasExited) process.Kill();
             await process.WaitForExitAsync();

@@ -147,11 +147,19 @@ public sealed class ProcessTests(ITestOutputHelper output)
     [Fact]
     public async Task A_worker_that_joins_in_mid_run_takes_part_and_changes_no_bit()
     {
-        await using var run = new ProcessRun(minimumWorkers: 2, parameters: s_long);
+        await using var run = new ProcessRun(minimumWorkers: 2, parameters: s_long) { Pace = 10 };
         _ = run.StartWorker("w0");
         _ = run.StartWorker("w1");
         await run.Seen(happened => happened is StepCommitted { Step: 3 });
         _ = run.StartWorker("late");
+        var joined = run.Seen(happened => happened is WorkerJoined { Name: "late" });
+        while (!joined.IsCompleted)
+        {
+            run.Pace += 2; // slowly: however long the process takes to start, there are steps left for it
+            await Task.WhenAny(joined, Task.Delay(100));
+        }
+        await joined;
+        run.Pace = long.MaxValue;
         var outcome = await run.CompletionAsync();
 
         AssertSame(await s_longAlone.Value, outcome);
