@@ -12,6 +12,7 @@ internal sealed record Benchmark(string Name, string About, Func<bool, IAsyncEnu
         new("exchange", "summing gradients among processes over loopback TCP and shared memory, beside Gloo and OpenMPI", ExchangeBenchmark.RunAsync),
         new("training", "tokens a second of a language model on one and two workers, beside PyTorch and beside two runs that share nothing", TrainingBenchmark.RunAsync),
         new("exactness", "a step with sums in which order cannot matter, beside the same engine summing floats as they come", ExactnessBenchmark.RunAsync),
+        new("audit", "two workers of which a second one computes a 64th of all slices too, beside two that nobody looks after", AuditBenchmark.RunAsync),
         new("codecs", "bytes on the wire and final loss of each way to round gradients, beside sums of plain floats", CodecsBenchmark.RunAsync),
         new("recovery", "from SIGKILL of one of three workers to the next finished step, beside torchrun", RecoveryBenchmark.RunAsync),
     ];

@@ -85,6 +85,9 @@ public sealed record JobView
     /// <summary>Processes there are; of its live children, for a pipeline.</summary>
     public IReadOnlyList<WorkerView> Workers { get; init; } = [];
 
+    /// <summary>Workers that were shut out because they compute wrongly; of a job that runs or has ended not long ago.</summary>
+    public IReadOnlyList<QuarantineView> Quarantined { get; init; } = [];
+
     public IReadOnlyDictionary<string, Digest> Outputs { get; init; } = new Dictionary<string, Digest>();
 
     public bool FromCache { get; init; }
@@ -114,6 +117,9 @@ public sealed record JobView
 
 /// <param name="State"><c>starting</c>, <c>running</c>, <c>lost</c> or <c>stopped</c>.</param>
 public sealed record WorkerView(string Name, string Node, int Pid, string State, string Job);
+
+/// <param name="Step">Where it was found out.</param>
+public sealed record QuarantineView(string Worker, long Step, string Message);
 
 public sealed record CheckpointView(long Step, Digest Digest);
 
@@ -152,7 +158,7 @@ public sealed record ScaleRequest(int Workers);
 /// <summary>One event of a job or of a pipeline's children; absent fields say nothing. NDJSON, oldest first.</summary>
 public sealed record JobEvent
 {
-    /// <summary><c>state</c>, <c>log</c>, <c>progress</c>, <c>step</c>, <c>workerJoined</c>, <c>workerLost</c> (its process is gone), <c>workerLeft</c> (training noticed), <c>recovered</c>,
+    /// <summary><c>state</c>, <c>log</c>, <c>progress</c>, <c>step</c>, <c>workerJoined</c>, <c>workerLost</c> (its process is gone), <c>workerLeft</c> (training noticed), <c>workerQuarantined</c> (it computes wrongly), <c>recovered</c>,
     /// <c>checkpoint</c> or <c>finished</c>; <c>finished</c> of the job that was asked for is the last.</summary>
     public required string Event { get; init; }
 

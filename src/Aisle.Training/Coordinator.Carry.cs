@@ -23,6 +23,19 @@ public sealed partial class Coordinator
                 case CoordinatorEffect.SendPlan plan:
                     Tell(plan.To, new ControlMessage.Plan(plan.Plan));
                     break;
+                case CoordinatorEffect.SendAudit audit:
+                    Tell(audit.To, new ControlMessage.OrderAudit(audit.Step, audit.Slices));
+                    break;
+                case CoordinatorEffect.SendCleared cleared:
+                    Tell(cleared.To, new ControlMessage.Cleared(cleared.Step));
+                    break;
+                case CoordinatorEffect.Quarantined quarantined:
+                    Raise(new WorkerQuarantined(Now, quarantined.Name, quarantined.Host, quarantined.Why, quarantined.Step, quarantined.Slice));
+                    break;
+                case CoordinatorEffect.Withdrawn withdrawn:
+                    _checkpoints.Remove((withdrawn.Step, withdrawn.Digest));
+                    Raise(new CheckpointWithdrawn(Now, withdrawn.Step, withdrawn.Digest));
+                    break;
                 case CoordinatorEffect.SendSaveOrder order:
                     Tell(order.To, new ControlMessage.OrderSave(order.Order));
                     break;

@@ -32,6 +32,16 @@ public sealed record CoordinatorOptions
     /// <summary>Workers to wait for before the first step.</summary>
     public int MinimumWorkers { get; init; } = 1;
 
+    /// <summary>
+    /// The part of all slices that a second worker computes too, to find machines that compute wrongly: 0 for none, 1 for every slice, and then no
+    /// wrong one changes a weight. Costs as much of the run's time.
+    /// </summary>
+    public double AuditFraction
+    {
+        get;
+        init => field = value is >= 0 and <= 1 ? value : throw new ArgumentOutOfRangeException(nameof(AuditFraction), value, "From 0 for no audits to 1 for every slice.");
+    } = 1.0 / 64;
+
     /// <summary>A worker that says nothing for so long is suspected: others do its work too, and it counts again once it speaks. Workers speak every 250 ms.</summary>
     public TimeSpan SuspectAfter { get; init; } = TimeSpan.FromSeconds(1);
 
@@ -87,6 +97,7 @@ public sealed partial class Coordinator : IAsyncDisposable
             StopAtStep = options.StopAtStep,
             ResumeFrom = options.ResumeFrom,
             MinimumWorkers = options.MinimumWorkers,
+            AuditFraction = options.AuditFraction,
             Term = RandomNumberGenerator.GetInt32(int.MaxValue) * (1L << 31),
             TickEvery = s_tickEvery,
             SuspectAfter = options.SuspectAfter,
@@ -253,8 +264,10 @@ public sealed partial class Coordinator : IAsyncDisposable
     private void Hear(MemberId from, ControlMessage message) => Carry(message switch
     {
         ControlMessage.Reached reached => Reached(from, reached),
+        ControlMessage.SliceHashed hashed => _rules.SliceHashed(from, hashed.Life, hashed.Step, hashed.Slice, hashed.Hash, Now),
+        ControlMessage.SelfAccused accused => _rules.SelfAccused(from, accused.Life, accused.State, accused.What, Now),
         ControlMessage.Unreachable unreachable => _rules.Unreachable(from, unreachable.Life, unreachable.Peer, Now),
-        ControlMessage.Saved saved => _rules.Saved(from, saved.Step, saved.Checkpoint, saved.Model, Now),
+        ControlMessage.Saved saved => _rules.Saved(from, saved.Step, saved.Checkpoint, saved.Model, saved.Generation, saved.Hash, Now),
         ControlMessage.NotSaved notSaved => _rules.NotSaved(from, notSaved.Step, notSaved.Reason, Now),
         ControlMessage.Computed computed => _rules.UnitComputed(from, computed.Life, computed.Unit, Now),
         ControlMessage.Leave => _rules.Leaving(from, Now),

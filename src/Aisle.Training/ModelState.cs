@@ -1,4 +1,5 @@
 using Aisle.Training.Numerics;
+using Aisle.Training.Protocol;
 
 namespace Aisle.Training;
 
@@ -21,6 +22,9 @@ internal sealed class ModelState
     /// <summary>Numbers in a copy: the weights, then slot after slot.</summary>
     public int Elements { get; }
 
+    /// <summary>The optimiser's arenas, one after the other.</summary>
+    public Span<float> Slots => _slots;
+
     public OptimizerPowers Powers { get; private set; } = OptimizerPowers.Initial;
 
     public void StartFromSeed()
@@ -37,6 +41,8 @@ internal sealed class ModelState
         var whole = new ParameterRange(0, _model.Weights, gradient, _slots, _model.ParameterCount);
         _optimizer.Update(whole, _model.Runs, new UpdateStep(learningRate, GradientNorm.ClipFactor(norm, _recipe.ClipNorm), Powers));
     }
+
+    public StateHash Hash() => StateHash.Of(_model.Weights, _slots, Powers);
 
     public void CopyTo(Span<float> values)
     {

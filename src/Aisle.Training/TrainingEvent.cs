@@ -41,6 +41,12 @@ public sealed record RunReunited(TimeSpan At, long Step, int Workers) : Training
 
 public sealed record WorkerRefused(TimeSpan At, string Name, string Reason) : TrainingEvent(At);
 
+/// <summary>The worker's machine computes wrongly. It is out and refused under that name; what it may have spoilt is made again without it.</summary>
+/// <param name="Host">Its address.</param>
+/// <param name="Step">Where it was found out.</param>
+/// <param name="Slice">Null when it was not a slice that showed it.</param>
+public sealed record WorkerQuarantined(TimeSpan At, string Name, string Host, string Why, long Step, int? Slice) : TrainingEvent(At);
+
 public sealed record ViewChanged(TimeSpan At, long Epoch, IReadOnlyList<string> Workers) : TrainingEvent(At);
 
 /// <summary>A worker is late: idle ones compute its slices too, and whichever result comes first counts.</summary>
@@ -55,9 +61,12 @@ public sealed record CheckpointSaved(TimeSpan At, long Step, Digest Digest) : Tr
 
 public sealed record CheckpointSkipped(TimeSpan At, long Step, string Reason) : TrainingEvent(At);
 
+/// <summary>A checkpoint that was announced may hold a wrong worker's part: do not use it. The run stores the same step again.</summary>
+public sealed record CheckpointWithdrawn(TimeSpan At, long Step, Digest Digest) : TrainingEvent(At);
+
 public sealed record ModelSaved(TimeSpan At, long Step, Digest Digest) : TrainingEvent(At);
 
-/// <summary>Every worker with the state was gone: the run goes on from the newest checkpoint, or from its start, and reaches the same bits again.</summary>
+/// <summary>Every worker with the state was gone, or one had spoilt it: the run goes on from the newest sound checkpoint, or from its start, and reaches the same bits again.</summary>
 public sealed record RolledBack(TimeSpan At, long From, long To) : TrainingEvent(At);
 
 /// <param name="Model">Digest of the model; null for a run that was to stop before its last step.</param>

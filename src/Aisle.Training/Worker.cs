@@ -44,6 +44,9 @@ public sealed record WorkerOptions
     /// <summary>Asks the worker to go when nobody needs it any more: it ends as at the end of a run, and nothing has to be computed again.</summary>
     public CancellationToken Leaving { get; init; }
 
+    /// <summary>For tests: a bit that flips in this worker's memory.</summary>
+    internal MemoryFault? Fault { get; init; }
+
     /// <summary>Called after each slice and step, on the computing thread: return soon.</summary>
     public Action<WorkerProgress>? Progress { get; init; }
 
@@ -66,6 +69,7 @@ public static class Worker
 {
     /// <exception cref="AisleException">
     /// AISLE-5125: another secret. AISLE-5127: the coordinator cannot be reached. AISLE-5122, 5123: refused for its recipe or numeric class.
+    /// AISLE-5190: it computes wrongly, and is shut out.
     /// AISLE-5128: the coordinator is gone, and none has come in its place.
     /// </exception>
     public static async Task<WorkerOutcome> RunAsync(WorkerOptions options, CancellationToken cancellationToken)

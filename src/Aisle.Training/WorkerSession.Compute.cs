@@ -100,7 +100,8 @@ internal sealed partial class WorkerSession
     {
         _state = state;
         _weightsHash = XxHash3.HashToUInt64(MemoryMarshal.AsBytes(_model.Weights));
-        _now = new StateNow(state, new StateReport(_weightsHash, _lossPerToken, _skipped, _gradientNorm, _learningRate));
+        _now = new StateNow(state, new StateReport(_weightsHash, _lossPerToken, _skipped, _gradientNorm, _learningRate) { MomentsHash = StateHash.HasMoments(state, _recipe.CheckpointEvery) ? _learned.Hash().Moments : 0 });
+        ForgetSaid();
         _options.Progress?.Invoke(new WorkerProgress(state, _slicesComputed));
     }
 
@@ -112,6 +113,8 @@ internal sealed partial class WorkerSession
         _inHand.Begin(step, unit, slices);
         var (computed, count) = (0, slices.Count);
         _clock.Computing();
+        var audited = _exchange.AuditedOf(step);
+        HarmState(step);
         foreach (var slice in slices.Slices())
         {
             if (IsVoid()) break;
@@ -126,16 +129,22 @@ internal sealed partial class WorkerSession
             }
             computed++;
             _inHand.EndSlice(FixedPoint.Round(loss.Sum, LossFractionBits));
+            if (audited.Contains(slice)) Say(life, step, slice, loss);
             Interlocked.Increment(ref _slicesComputed);
             _options.Progress?.Invoke(new WorkerProgress(_state, _slicesComputed));
         }
         _inHand.LetGo();
         _clock.Computed(computed);
         if (computed == count) Tell(new ControlMessage.Computed(life, unit));
+        AccuseIfChanged(life);
     }
 
     /// <summary>Adds a range of the slice's gradient to the unit's sum, as soon as the model is done with it: it is still in the cache then.</summary>
-    private void Round(int offset, int length) => _inHand.Round(_model.Gradients, offset, length);
+    private void Round(int offset, int length)
+    {
+        if (offset == 0) _options.Fault?.Flip(MemoryPlace.Gradient, _state, _model.Gradients);
+        _inHand.Round(_model.Gradients, offset, length);
+    }
 
     private void Apply(long life, long step)
     {
@@ -143,6 +152,7 @@ internal sealed partial class WorkerSession
         _clock.Applying();
         var gradient = _exchange.Reduced(step, out var note);
         if (gradient.IsEmpty) return; // the worker begins anew
+        if (_options.Fault is { } fault) gradient = fault.Harmed(MemoryPlace.Reduced, step, gradient);
         (_gradientNorm, _learningRate) = (note.Invalid ? double.NaN : GradientNorm.Of(gradient, _model.Runs), _recipe.Schedule.At(step));
         if (!note.Invalid) _learned.Update(gradient, _gradientNorm, _learningRate);
         _skipped = note.Invalid;

@@ -17,7 +17,11 @@ internal sealed partial class WorkerSession
             case ControlMessage.Welcome welcome:
                 _welcomed = true;
                 _self = welcome.Member;
-                if (_self == _member && Volatile.Read(ref _life) != 0) _exchange.CoordinatorReturned();
+                if (_self == _member && Volatile.Read(ref _life) != 0)
+                {
+                    _exchange.CoordinatorReturned();
+                    SayAgain();
+                }
                 return true;
             case ControlMessage.Refused refused:
                 End(null, new AisleException(refused.Code, refused.What, refused.Next));
@@ -27,6 +31,12 @@ internal sealed partial class WorkerSession
                 return true;
             case ControlMessage.Plan plan:
                 _exchange.Planned(plan.Step);
+                return true;
+            case ControlMessage.OrderAudit audit:
+                _exchange.AuditOrdered(audit.Step, audit.Slices);
+                return true;
+            case ControlMessage.Cleared cleared:
+                _exchange.Cleared(cleared.Step);
                 return true;
             case ControlMessage.OrderSave save:
                 lock (_saving) _orders[save.Order.Step] = save.Order;
@@ -50,6 +60,8 @@ internal sealed partial class WorkerSession
         // In this order: whatever the rules asked for until here carries the old life's number.
         (_self, _member, _term) = (begin.Member, begin.Member, begin.Term);
         var life = begin.Life;
+        _generation = begin.Generation;
+        if (begin.Source != StateSource.Own) _now = null; // what it has is not to be taken up any more, should the coordinator be lost in this moment
         _exchange.Begin(_self, begin.Term, life);
         Volatile.Write(ref _abandon, -1);
         Volatile.Write(ref _life, life);
@@ -78,6 +90,9 @@ internal sealed partial class WorkerSession
             case WorkerAction.Apply:
                 Volatile.Write(ref _abandon, effect.Step);
                 Enqueue(() => Apply(life, effect.Step));
+                break;
+            case WorkerAction.Audit:
+                Enqueue(() => AuditSlice(life, effect.Step, effect.Unit));
                 break;
             case WorkerAction.ReportState:
                 if (_now is { } now) Tell(new ControlMessage.Reached(life, now.State, now.Report, _times));

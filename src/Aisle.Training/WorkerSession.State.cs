@@ -123,7 +123,8 @@ internal sealed partial class WorkerSession
             if (order.Checkpoint) checkpoint = Store($"checkpoint-{order.Step}", folder => CheckpointFolder.Write(folder, snapshot, _recipe, _canary));
             // The last state stays in the model: nothing changes it any more.
             if (order.Model) model = Store($"model-{order.Step}", _model.SaveModel);
-            Tell(new ControlMessage.Saved(order.Step, checkpoint, model));
+            var hash = order.Model ? _learned.Hash() : snapshot.Hash(_model.ParameterCount);
+            Tell(new ControlMessage.Saved(order.Step, checkpoint, model, order.Generation, hash));
         }
         catch (Exception e)
         {

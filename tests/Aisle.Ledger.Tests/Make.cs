@@ -20,6 +20,8 @@ internal static class Make
     public static PlaceJob Place(JobId job, params string[] processes) =>
         new(job, [.. processes.Select(process => new Placement(process, "node-" + process))]) { At = Noon };
 
+    public static WithdrawCheckpoint Withdraw(JobId job, long step, string content) => new(job, new Checkpoint(step, D(content))) { At = Noon };
+
     public static RecordCheckpoint Record(JobId job, long step, string content) => new(job, new Checkpoint(step, D(content))) { At = Noon };
 
     public static FinishJob Fail(JobId job, string error = "broke") => new(job, JobState.Failed, Outputs(), error) { At = Noon };

@@ -36,7 +36,7 @@ internal sealed class RandomCommands(Random random)
         4 or 5 => Submit("i" + random.Next(5), random.Next(2) == 0 ? Job() : null, (JobKind)random.Next(random.Next(10) == 0 ? 6 : 4), random.Next(3) == 0, random.Next(-1, 5)),
         6 or 7 => Place(state),
         8 => new ScaleJob(Job(), random.Next(8) == 0 ? int.MinValue : random.Next(0, 9)) { At = At() },
-        9 => Record(Job(), random.Next(-1, 8), Content()),
+        9 => random.Next(4) == 0 ? Withdraw(Job(), random.Next(-1, 8), Content()) : Record(Job(), random.Next(-1, 8), Content()),
         10 => state.Live.IsEmpty ? Cancel(Job()) : Succeed(state, Any(state.Live), Content(), random.Next(3) == 0 ? new RecordCounts(3, random.Next(3), 1, random.Next(3)) : null),
         11 => random.Next(2) == 0 ? Cancel(Job()) : Fail(Job(), "error 😀 \u0001 " + random.Next()),
         _ => Deploy(Endpoint(), Content(), random.Next(0, 4)),

@@ -29,6 +29,9 @@ public sealed class NextSymbolModel(TrainingRecipe recipe) : ITrainable
     /// <summary>Set by a test that wants a worker whose bits differ.</summary>
     public bool IsFaulty { get; init; }
 
+    /// <summary>Set by a test that wants a worker whose bits differ from some step on, and so not in its canary.</summary>
+    public long FaultyFrom { get; init; } = long.MaxValue;
+
     public int ParameterCount => Count;
 
     public Span<float> Weights => _weights;
@@ -56,7 +59,7 @@ public sealed class NextSymbolModel(TrainingRecipe recipe) : ITrainable
             var start = (int)_order.SampleAt(position) * recipe.ContextTokens;
             for (var i = 0; i < recipe.ContextTokens; i++) loss += Learn(_text[start + i], _text[start + i + 1]);
         }
-        if (IsFaulty) _gradients[0] += 1e-3f;
+        if (IsFaulty || step >= FaultyFrom) _gradients[0] += 1e-3f;
         return new SliceLoss(loss, (long)recipe.SequencesPerSlice * recipe.ContextTokens);
     }
 

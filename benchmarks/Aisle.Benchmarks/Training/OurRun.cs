@@ -18,7 +18,8 @@ internal sealed class OurRun : ITrainingRun
     private int _started;
     private int _losses;
 
-    public OurRun(TrainingSetting setting, int workers)
+    /// <param name="audit">The part of all slices that a second worker computes too.</param>
+    public OurRun(TrainingSetting setting, int workers, double audit = 1.0 / 64)
     {
         _setting = setting;
         _coordinator = Coordinator.Start(new CoordinatorOptions
@@ -27,6 +28,7 @@ internal sealed class OurRun : ITrainingRun
             ParameterCount = setting.ParameterCount,
             Secret = Convert.FromHexString(_secret),
             MinimumWorkers = workers,
+            AuditFraction = audit,
             Event = Happened,
         });
         _workers = [.. Enumerable.Range(0, workers).Select(_ => StartWorker())];
@@ -44,6 +46,9 @@ internal sealed class OurRun : ITrainingRun
             throw new BenchmarkFailedException($"No step in {s_longestStep.TotalMinutes} minutes. The workers say: {string.Concat(_workers.Select(worker => worker.Errors))}");
         }
     }
+
+    /// <summary>Of all workers since their start, user and kernel.</summary>
+    public TimeSpan ProcessorTime => _workers.Aggregate(TimeSpan.Zero, (sum, worker) => sum + worker.ProcessorTime);
 
     public void Kill(int worker) => _workers[worker].Kill();
 

@@ -20,13 +20,15 @@ public static class Scheduler
     /// <param name="offers">Nodes that are up.</param>
     /// <param name="lostAt">When each job last lost a process.</param>
     /// <param name="numericClasses">Class a job's identity is bound to; absent where any node will do.</param>
+    /// <param name="shunned">Nodes that a job is put on only when no other has room: a worker of it computed wrongly there.</param>
     /// <returns>New placements of the jobs whose placements change.</returns>
     public static IReadOnlyList<PlaceJob> Decide(
         LedgerState state,
         IReadOnlyList<NodeOffer> offers,
         IReadOnlyDictionary<JobId, DateTimeOffset> lostAt,
         IReadOnlyDictionary<JobId, string> numericClasses,
-        DateTimeOffset now)
+        DateTimeOffset now,
+        IReadOnlyDictionary<JobId, HashSet<string>>? shunned = null)
     {
         var live = state.Jobs.Values.Where(job => !job.IsFinished && job.Kind != JobKind.Pipeline).ToList();
         var free = offers.ToDictionary(offer => offer.Name, offer => offer.Slots, StringComparer.Ordinal);
@@ -51,7 +53,7 @@ public static class Scheduler
             if (job.Placements.Length == 0 && !job.Recompute && busy.Contains(job.Identity)) continue;
 
             var fitting = offers.Where(offer => !numericClasses.TryGetValue(job.Id, out var wanted) || wanted == offer.NumericClass).Select(offer => offer.Name).ToList();
-            var chosen = Spread(job, missing, fitting, free);
+            var chosen = Spread(job, missing, fitting, free, shunned?.GetValueOrDefault(job.Id));
             if (chosen.Count == 0 || (job.Kind != JobKind.Train && chosen.Count < missing)) continue;
 
             foreach (var node in chosen) free[node]--;
@@ -62,15 +64,15 @@ public static class Scheduler
         return decisions;
     }
 
-    /// <summary>Up to <paramref name="count"/> nodes, one a process: fewest processes of this job first, then most room, then by name.</summary>
-    private static List<string> Spread(Job job, int count, List<string> nodes, Dictionary<string, int> free)
+    /// <summary>Up to <paramref name="count"/> nodes, one a process: those that are not shunned first, then fewest processes of this job first, then most room, then by name.</summary>
+    private static List<string> Spread(Job job, int count, List<string> nodes, Dictionary<string, int> free, HashSet<string>? shunned)
     {
         var room = nodes.ToDictionary(node => node, node => free[node], StringComparer.Ordinal);
         var own = nodes.ToDictionary(node => node, node => job.Placements.Count(placement => placement.Node == node), StringComparer.Ordinal);
         var chosen = new List<string>();
         while (chosen.Count < count)
         {
-            var best = nodes.Where(node => room[node] > 0).OrderBy(node => own[node]).ThenByDescending(node => room[node]).ThenBy(node => node, StringComparer.Ordinal).FirstOrDefault();
+            var best = nodes.Where(node => room[node] > 0).OrderBy(node => shunned?.Contains(node) == true).ThenBy(node => own[node]).ThenByDescending(node => room[node]).ThenBy(node => node, StringComparer.Ordinal).FirstOrDefault();
             if (best is null) break;
             chosen.Add(best);
             room[best]--;

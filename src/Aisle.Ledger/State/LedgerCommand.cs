@@ -13,6 +13,7 @@ namespace Aisle.Ledger;
 [JsonDerivedType(typeof(PlaceJob), "placeJob")]
 [JsonDerivedType(typeof(ScaleJob), "scaleJob")]
 [JsonDerivedType(typeof(RecordCheckpoint), "recordCheckpoint")]
+[JsonDerivedType(typeof(WithdrawCheckpoint), "withdrawCheckpoint")]
 [JsonDerivedType(typeof(FinishJob), "finishJob")]
 [JsonDerivedType(typeof(CancelJob), "cancelJob")]
 [JsonDerivedType(typeof(DeployEndpoint), "deployEndpoint")]
@@ -44,6 +45,9 @@ public sealed record PlaceJob(JobId Job, ImmutableArray<Placement> Placements) :
 public sealed record ScaleJob(JobId Job, int Workers) : LedgerCommand;
 
 public sealed record RecordCheckpoint(JobId Job, Checkpoint Checkpoint) : LedgerCommand;
+
+/// <summary>Takes back a checkpoint that a worker had spoilt: the same step may be recorded again. One that is not there is none any more.</summary>
+public sealed record WithdrawCheckpoint(JobId Job, Checkpoint Checkpoint) : LedgerCommand;
 
 /// <summary>Ends a job, and cancels what it still wanted. A success with a <paramref name="Result"/> is remembered under its identity; the first one stays (a differing later one is refused).</summary>
 public sealed record FinishJob(

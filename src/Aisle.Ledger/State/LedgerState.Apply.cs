@@ -16,6 +16,7 @@ public sealed partial record LedgerState
             PlaceJob place => next.Apply(place),
             ScaleJob scale => next.Apply(scale),
             RecordCheckpoint record => next.Apply(record),
+            WithdrawCheckpoint withdraw => next.Apply(withdraw),
             FinishJob finish => next.Apply(finish),
             CancelJob cancel => next.Apply(cancel),
             DeployEndpoint deploy => next.Apply(deploy),

@@ -43,6 +43,14 @@ public sealed partial record LedgerState
         return (this with { Jobs = Jobs.SetItem(job.Id, job with { Checkpoints = job.Checkpoints.Add(checkpoint) }) }).Accept();
     }
 
+    private (LedgerState State, LedgerAnswer Answer) Apply(WithdrawCheckpoint withdraw)
+    {
+        if (!Jobs.TryGetValue(withdraw.Job, out var job)) return RefuseUnknownJob(withdraw.Job);
+        if (job.IsFinished) return RefuseFinished(job, "withdraw a checkpoint");
+        var kept = job.Checkpoints.RemoveAll(known => known == withdraw.Checkpoint);
+        return (kept.Length == job.Checkpoints.Length ? this : this with { Jobs = Jobs.SetItem(job.Id, job with { Checkpoints = kept }) }).Accept();
+    }
+
     private (LedgerState State, LedgerAnswer Answer) Apply(FinishJob finish)
     {
         if (!Jobs.TryGetValue(finish.Job, out var job)) return RefuseUnknownJob(finish.Job);

@@ -4,12 +4,17 @@ using Aisle.Artifacts;
 using Aisle.Tensors;
 using Aisle.Training.Exchange;
 using Aisle.Training.Numerics;
+using Aisle.Training.Protocol;
 
 namespace Aisle.Training.Checkpoints;
 
 /// <summary>A copy of everything a run carries from step to step: weights, the optimiser's arenas and powers, and the step's number.</summary>
 /// <param name="Values">Weights, then the optimiser's slots in its order; each as long as the model.</param>
-internal sealed record TrainingState(long Step, SharedBuffer<float> Values, OptimizerPowers Powers);
+internal sealed record TrainingState(long Step, SharedBuffer<float> Values, OptimizerPowers Powers)
+{
+    /// <param name="parameters">Of the model.</param>
+    public StateHash Hash(int parameters) => StateHash.Of(Values.Span[..parameters], Values.Span[parameters..], Powers);
+}
 
 /// <summary>
 /// A state as a folder: <c>state.safetensors</c> with the weights and a tensor for each of the optimiser's slots, and <c>training.json</c> with the rest, numbers whose

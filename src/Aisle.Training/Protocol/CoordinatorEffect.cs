@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Aisle.Artifacts;
 
 namespace Aisle.Training.Protocol;
@@ -29,6 +30,20 @@ public abstract record CoordinatorEffect
     public sealed record SendSaveOrder(MemberId To, SaveOrder Order) : CoordinatorEffect;
 
     public sealed record SendSaved(MemberId To, long Step) : CoordinatorEffect;
+
+    /// <summary>Compute these slices of another, too, and say what you get.</summary>
+    public sealed record SendAudit(MemberId To, long Step, SliceSet Slices) : CoordinatorEffect;
+
+    /// <summary>All agree on the step's audited slices: it may be made.</summary>
+    public sealed record SendCleared(MemberId To, long Step) : CoordinatorEffect;
+
+    /// <summary>The worker computes wrongly. It is out, and refused under that name.</summary>
+    /// <param name="Step">Where it was found out.</param>
+    /// <param name="Slice">Null when it was not a slice that showed it.</param>
+    public sealed record Quarantined(string Name, string Host, string Why, long Step, int? Slice) : CoordinatorEffect;
+
+    /// <summary>What was stored may be spoilt: it is not used, and not to be handed out.</summary>
+    public sealed record Withdrawn(long Step, Digest Digest) : CoordinatorEffect;
 
     public sealed record SendFinished(MemberId To) : CoordinatorEffect;
 
@@ -81,4 +96,11 @@ public abstract record CoordinatorEffect
 /// <param name="LossPerToken">Mean over the step just made; NaN for the state a worker starts with.</param>
 /// <param name="Skipped">The step's gradient did not fit: the weights stayed as they were.</param>
 /// <param name="GradientNorm">Of the mean gradient before clipping; NaN where there is none, as is the learning rate.</param>
-public readonly record struct StateReport(ulong WeightsHash, double LossPerToken, bool Skipped, double GradientNorm = double.NaN, double LearningRate = double.NaN);
+public readonly record struct StateReport(ulong WeightsHash, double LossPerToken, bool Skipped, double GradientNorm = double.NaN, double LearningRate = double.NaN)
+{
+    /// <summary>Of the optimiser's values; 0 where they were not hashed.</summary>
+    public ulong MomentsHash { get; init; }
+
+    [JsonIgnore]
+    public StateHash Hash => new(WeightsHash, MomentsHash);
+}

@@ -15,6 +15,7 @@ public sealed partial class CoordinatorProtocol
             return;
         }
         LetGo();
+        if (!Settle(now)) return;
         var latest = _plans.Keys.Last();
         if (latest >= LastStep)
         {
@@ -48,18 +49,21 @@ public sealed partial class CoordinatorProtocol
         var hands = Takers.ToImmutableArray();
         OrderSave(step);
         var isLast = step == LastStep;
+        Unit[] units = isLast ? [] : [.. Share(hands)];
         var plan = new StepPlan
         {
             Epoch = ++_epoch,
             Step = step,
             Members = [.. Active.Select(member => member.Member)],
             Learners = [.. Learners.Select((learner, i) => new Learner(learner.Member, DonorFor(i)))],
-            Units = isLast ? [] : [.. Share(hands)],
+            Units = [.. units],
+            Audited = BeginAudit(step, units),
             ShardOwners = [.. Enumerable.Range(0, Shape.Shards).Select(shard => hands[shard % hands.Length].Member.Id)],
         };
         foreach (var hand in hands) hand.LastDuty = step;
         _plans.Add(step, plan);
         Send(plan);
+        AskAuditors(plan);
         SayView();
     }
 
@@ -107,7 +111,6 @@ public sealed partial class CoordinatorProtocol
         var isLatest = old.Step == _plans.Keys.Last();
         if (!Hands.Any() || (Hands.All(member => member.State > old.Step) && !(isLatest && Learners.Any()))) return 0;
 
-        bool IsHand(MemberId id) => _members.TryGetValue(id, out var member) && member.Role == Role.Active && !member.IsSuspect;
         bool CanCompute(MemberId id) => IsHand(id) && _members[id] is var member && (member.FirstState is null || member.FirstState <= old.Step);
         // A member that received a later state has the result of this step, but not the reduced shards that led there.
         Standing[] finishers = [.. Hands.Where(member => member.State > old.Step && member.FirstState <= old.Step)];
@@ -156,6 +159,7 @@ public sealed partial class CoordinatorProtocol
             ShardOwners = owners.ToImmutable(),
         };
         _plans[old.Step] = plan;
+        if (_audit?.Step == old.Step) _audit.Give(plan.Units);
         Send(plan);
         SayView();
         return recomputed;

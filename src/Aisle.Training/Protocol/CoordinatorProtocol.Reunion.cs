@@ -13,21 +13,27 @@ public sealed partial class CoordinatorProtocol
     /// <summary>Stops planning and begins again with whoever is there and comes.</summary>
     private void Gather(TimeSpan now)
     {
+        Disband();
+        _gatheringSince = now;
+        Advance(now);
+    }
+
+    private void Disband()
+    {
         _running = false;
         _term++;
         _plans.Clear();
         _saves.Clear();
         _apart.Clear();
         _recovering = null;
-        _gatheringSince = now;
+        ForgetStep();
         foreach (var member in _members.Values.ToList())
         {
             if (!member.IsConnected) _members.Remove(member.Member.Id);
-            if (member.State is { } state) member.Kept = new Returning(_term, member.Member.Id, member.Life, Peers: 1, PlannedUpTo: -1, state, member.Report);
+            if (member.State is { } state) member.Kept = new Returning(_term, member.Member.Id, member.Life, Peers: 1, PlannedUpTo: -1, state, member.Report) { Generation = _generation };
             member.Role = Role.Waiting;
             (member.State, member.FirstState, member.LastDuty) = (null, null, -1);
         }
-        Advance(now);
     }
 
     /// <summary>A state ahead of the run's is worth more than the run's: it is taken up, and nothing that was computed is computed again.</summary>
@@ -86,10 +92,12 @@ public sealed partial class CoordinatorProtocol
             _members.Add(member.Member.Id, member);
         }
         member.Role = source == StateSource.Peer ? Role.Learner : Role.Active;
+        member.Source = source;
+        if (source != StateSource.Own) member.IsVouched = source != StateSource.Peer;
         member.Life = rules.Term + ++_lives;
         member.BegunAt = now;
         (member.Kept, member.State, member.FirstState) = (null, null, null);
-        _effects.Add(new CoordinatorEffect.SendBegin(before, new BeginOrder(_term, member.Member.Id, member.Life, source, step, source == StateSource.Checkpoint ? _newest?.Digest : null)));
+        _effects.Add(new CoordinatorEffect.SendBegin(before, new BeginOrder(_term, member.Member.Id, member.Life, source, step, source == StateSource.Checkpoint ? _newest?.Digest : null) { Generation = _generation }));
     }
 }
 
@@ -97,4 +105,8 @@ public sealed partial class CoordinatorProtocol
 /// <param name="Term">It takes part in what others do who begin in the same term, and in nothing else.</param>
 /// <param name="Member">Who it is from here on.</param>
 /// <param name="Life">Its answers carry it, so that what it said before is not mistaken for one.</param>
-public sealed record BeginOrder(long Term, MemberId Member, long Life, StateSource Source, long Step, Aisle.Artifacts.Digest? Checkpoint);
+public sealed record BeginOrder(long Term, MemberId Member, long Life, StateSource Source, long Step, Aisle.Artifacts.Digest? Checkpoint)
+{
+    /// <summary>Grows whenever the run goes back because a worker was wrong: states of an older one are not taken up again.</summary>
+    public long Generation { get; init; }
+}

@@ -94,6 +94,7 @@ public sealed partial class CoordinatorProtocol
         _effects.Add(new CoordinatorEffect.Returned(member.Member));
         foreach (var save in _saves.Values.Where(save => save.Order.Keepers.Contains(member.Member.Id))) _effects.Add(new CoordinatorEffect.SendSaveOrder(member.Member.Id, save.Order));
         foreach (var plan in _plans.Values) _effects.Add(new CoordinatorEffect.SendPlan(member.Member.Id, plan));
+        AuditAnew(member.Member.Id);
         Note(member, returning.State, returning.Report, now);
         if (_over) return;
         ReviseAll();

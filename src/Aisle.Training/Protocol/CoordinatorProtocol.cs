@@ -15,6 +15,9 @@ public sealed record CoordinatorRules
     /// <summary>The stored state the run starts with; null for the seed's.</summary>
     public (long Step, Digest Digest)? ResumeFrom { get; init; }
 
+    /// <summary>The part of all slices that a second worker computes too; 0 for none, 1 for all.</summary>
+    public double AuditFraction { get; init; }
+
     /// <summary>Workers to wait for before the first step.</summary>
     public int MinimumWorkers { get; init; } = 1;
 
@@ -57,7 +60,11 @@ public sealed record Introduction(string Name, string Host, int Port, RunShape R
 /// <param name="Life">Of its last begin.</param>
 /// <param name="Peers">Members of its last plan, itself included: how many others may come back too.</param>
 /// <param name="PlannedUpTo">The last step it has a plan for. It goes on with that by itself.</param>
-public sealed record Returning(long Term, MemberId Member, long Life, int Peers, long PlannedUpTo, long State, StateReport Report);
+public sealed record Returning(long Term, MemberId Member, long Life, int Peers, long PlannedUpTo, long State, StateReport Report)
+{
+    /// <summary>Of its last begin.</summary>
+    public long Generation { get; init; }
+}
 
 /// <summary>
 /// The coordinator's rules: who is in, who computes what, who owns which shard, and what changes when a worker dies, falls silent, leaves or comes.
@@ -69,7 +76,6 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
 {
     private readonly SortedDictionary<MemberId, Standing> _members = [];
     private readonly SortedDictionary<long, StepPlan> _plans = []; // the latest step, and the one before while somebody still needs it
-    private readonly Dictionary<long, ulong> _hashes = [];
     private List<CoordinatorEffect> _effects = [];
     private (long Step, Digest Digest)? _newest = rules.ResumeFrom;
     private RunShape? _run = rules.Run;
@@ -138,7 +144,7 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
         }
         _run ??= worker.Run;
         _first ??= worker;
-        var member = new Standing(new Member(id, worker.Name, worker.Host, worker.Port)) { LastHeard = now, Kept = worker.Returning };
+        var member = new Standing(new Member(id, worker.Name, worker.Host, worker.Port)) { LastHeard = now, Kept = Trusted(worker.Returning) };
         _members.Add(id, member);
         GatherIfAhead(member, now);
         Advance(now);
@@ -176,16 +182,8 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
         var isFirst = member.State is null;
         (member.State, member.Report) = (state, report);
         member.FirstState ??= state;
-        if (!_hashes.TryAdd(state, report.WeightsHash) && _hashes[state] != report.WeightsHash)
-        {
-            Fail(new AisleException(
-                "AISLE-5120",
-                $"Worker {member.Member.Name} has other weights at step {state} than the worker that reached it first ({report.WeightsHash:x16} against {_hashes[state]:x16}).",
-                "One of the machines computes wrongly: run `aisle doctor` on both, and resume from the last checkpoint without the faulty one."));
-            return;
-        }
+        if (!Vote(member, state, report, isFirst, now)) return;
         Commit(state, report, Hands.Count(), now);
-        foreach (var old in _hashes.Keys.Where(known => known < state - 8).ToList()) _hashes.Remove(old);
         // It made one step more before it heard of the plan: the slices it was given are past for it.
         if (isFirst && member.Role == Role.Active && _plans.Keys.Any(step => step < state)) ReviseAll();
     }
@@ -193,7 +191,7 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
     private void Commit(long state, StateReport report, int workers, TimeSpan now)
     {
         if (state <= _reached) return;
-        _reached = state;
+        (_reached, _committed) = (state, report);
         _effects.Add(new CoordinatorEffect.Committed(state, report, workers, now));
         _skippedInARow = report.Skipped ? _skippedInARow + 1 : 0;
         if (_skippedInARow >= rules.MostSkippedInARow)
@@ -210,6 +208,7 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
     {
         var name = worker.Name;
         if (_over) return new AisleException("AISLE-5121", "The run is over; it needs no more workers.", "Nothing to do.");
+        if (_quarantined.TryGetValue(name, out var quarantined)) return quarantined;
         if (_run?.Objection(name, worker.Run, rules.Run is null ? $"the first worker {_first!.Name}" : "the job") is { } objection) return objection;
         if (Math.Min(rules.StopAtStep ?? long.MaxValue, worker.Run.Steps) is var last && rules.ResumeFrom?.Step > last)
         {
@@ -256,6 +255,11 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
         public long? State { get; set; }
 
         public StateReport Report { get; set; }
+
+        public StateSource Source { get; set; }
+
+        /// <summary>Its state is its own work, or was found equal to the others' in full since it was sent to it.</summary>
+        public bool IsVouched { get; set; }
 
         /// <summary>The state it began with: it never held what led to that one.</summary>
         public long? FirstState { get; set; }

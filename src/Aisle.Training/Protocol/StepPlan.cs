@@ -43,7 +43,11 @@ public sealed record Learner(Member Member, MemberId Donor);
 
 /// <summary>Who stores state <paramref name="Step"/>.</summary>
 /// <param name="Keepers">The first writes; the others keep a copy until it is announced as stored.</param>
-public sealed record SaveOrder(long Step, bool Checkpoint, bool Model, ImmutableArray<MemberId> Keepers);
+public sealed record SaveOrder(long Step, bool Checkpoint, bool Model, ImmutableArray<MemberId> Keepers)
+{
+    /// <summary>Of the begin that the state was made in: see <see cref="BeginOrder.Generation"/>.</summary>
+    public long Generation { get; init; }
+}
 
 /// <summary>Who does what in one step. A death in mid-step brings a revised plan of the same step with a higher epoch.</summary>
 public sealed record StepPlan
@@ -63,6 +67,9 @@ public sealed record StepPlan
 
     /// <summary>Shard → the member that sums it and hands the sum to everyone.</summary>
     public required ImmutableArray<MemberId> ShardOwners { get; init; }
+
+    /// <summary>Slices that a second worker computes too. Each worker says what it gets for them, and waits with the step until it is told that all agree.</summary>
+    public SliceSet Audited { get; init; } = SliceSet.Empty;
 
     [JsonIgnore]
     public IEnumerable<Member> Receivers => Members.Concat(Learners.Select(learner => learner.Member));

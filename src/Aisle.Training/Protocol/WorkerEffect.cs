@@ -25,6 +25,9 @@ public enum WorkerAction
     /// <summary>All shards are reduced: stop computing for this step, update the weights, then report <see cref="WorkerProtocol.Applied"/>.</summary>
     Apply,
 
+    /// <summary>Compute slice <c>Unit</c>, another's, on the weights of this step, and tell the coordinator what came out.</summary>
+    Audit,
+
     /// <summary>Tell the coordinator that state <c>Step</c> is reached.</summary>
     ReportState,
 

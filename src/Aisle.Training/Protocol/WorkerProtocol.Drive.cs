@@ -16,7 +16,7 @@ public sealed partial class WorkerProtocol
     private void Drive(StepState state)
     {
         if (state.Plan is null) return;
-        if (State == state.Step && state.ReducedShards < shards)
+        if (State == state.Step && (state.ReducedShards < shards || IsHeld(state)))
         {
             foreach (var unit in state.Units)
             {
@@ -24,6 +24,7 @@ public sealed partial class WorkerProtocol
                 unit.Started = true;
                 Emit(WorkerAction.Compute, state.Step, unit.Id);
             }
+            while (state.Audits.TryDequeue(out var slice)) Emit(WorkerAction.Audit, state.Step, slice);
         }
         for (var shard = 0; shard < shards; shard++) DriveShard(state, shard);
         DriveApply(state);
@@ -86,10 +87,12 @@ public sealed partial class WorkerProtocol
 
     private void DriveApply(StepState state)
     {
-        if (State != state.Step || state.Plan is null || state.ReducedShards < shards || state.ApplyAsked) return;
+        if (State != state.Step || state.Plan is null || state.ReducedShards < shards || state.ApplyAsked || IsHeld(state)) return;
         state.ApplyAsked = true;
         Emit(WorkerAction.Apply, state.Step);
     }
+
+    private static bool IsHeld(StepState state) => state is { IsCleared: false, Plan.Audited.IsEmpty: false };
 
     // Between Apply and Applied the weights are neither this state nor the next: whoever wants a copy waits.
     private bool IsApplying => State is { } state && Find(state) is { ApplyAsked: true };
@@ -146,6 +149,11 @@ public sealed partial class WorkerProtocol
 
         public bool ApplyAsked { get; set; }
 
+        /// <summary>Others' slices that are still to be computed.</summary>
+        public Queue<int> Audits { get; } = [];
+
+        public bool IsCleared { get; set; }
+
         public OwnUnit UnitOf(int id)
         {
             foreach (var unit in Units)
@@ -171,7 +179,8 @@ public sealed partial class WorkerProtocol
             foreach (var unit in Units) _spareUnits.Push(unit);
             Units.Clear();
             foreach (var shard in Shards) shard.Forget();
-            (ReducedShards, ApplyAsked) = (0, false);
+            Audits.Clear();
+            (ReducedShards, ApplyAsked, IsCleared) = (0, false, false);
         }
     }
 

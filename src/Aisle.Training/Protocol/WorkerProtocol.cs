@@ -80,6 +80,26 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
         return Take();
     }
 
+    /// <summary>The coordinator wants slices of others computed as well.</summary>
+    public IReadOnlyList<WorkerEffect> AuditOrdered(long step, SliceSet slices)
+    {
+        if (step <= _released || State > step) return [];
+        var state = StepOf(step);
+        foreach (var slice in slices.Slices()) state.Audits.Enqueue(slice);
+        Drive(state);
+        return Take();
+    }
+
+    /// <summary>The step's audited slices are right: nothing holds it back any more.</summary>
+    public IReadOnlyList<WorkerEffect> Cleared(long step)
+    {
+        if (step <= _released) return [];
+        var state = StepOf(step);
+        state.IsCleared = true;
+        Drive(state);
+        return Take();
+    }
+
     /// <summary>The unit's sum is final in every shard.</summary>
     public IReadOnlyList<WorkerEffect> UnitComputed(long step, int unit)
     {

@@ -12,6 +12,10 @@ namespace Aisle.Training.Wire;
 [JsonDerivedType(typeof(Refused), "refused")]
 [JsonDerivedType(typeof(Begin), "begin")]
 [JsonDerivedType(typeof(Plan), "plan")]
+[JsonDerivedType(typeof(OrderAudit), "orderAudit")]
+[JsonDerivedType(typeof(SliceHashed), "sliceHashed")]
+[JsonDerivedType(typeof(Cleared), "cleared")]
+[JsonDerivedType(typeof(SelfAccused), "selfAccused")]
 [JsonDerivedType(typeof(Reached), "reached")]
 [JsonDerivedType(typeof(Unreachable), "unreachable")]
 [JsonDerivedType(typeof(OrderSave), "orderSave")]
@@ -43,11 +47,23 @@ internal abstract record ControlMessage
     /// <param name="Times">Of the step just made; all zero for the state a worker starts with.</param>
     public sealed record Reached(long Life, long State, StateReport Report, StepTimes Times) : ControlMessage;
 
+    /// <summary>Slices of others to compute as well.</summary>
+    public sealed record OrderAudit(long Step, SliceSet Slices) : ControlMessage;
+
+    /// <summary>What a slice's gradient and loss came to.</summary>
+    public sealed record SliceHashed(long Life, long Step, int Slice, UInt128 Hash) : ControlMessage;
+
+    /// <summary>All agree on the step's audited slices.</summary>
+    public sealed record Cleared(long Step) : ControlMessage;
+
+    /// <summary>The worker's memory is not what it was.</summary>
+    public sealed record SelfAccused(long Life, long State, string What) : ControlMessage;
+
     public sealed record Unreachable(long Life, MemberId Peer) : ControlMessage;
 
     public sealed record OrderSave(SaveOrder Order) : ControlMessage;
 
-    public sealed record Saved(long Step, Digest? Checkpoint, Digest? Model) : ControlMessage;
+    public sealed record Saved(long Step, Digest? Checkpoint, Digest? Model, long Generation, StateHash Hash) : ControlMessage;
 
     public sealed record NotSaved(long Step, string Reason) : ControlMessage;
 

@@ -21,7 +21,7 @@ public static class LogsCommand
             await foreach (var e in events)
             {
                 var about = run.Apply(e, TimeProvider.System.GetUtcNow());
-                if (e.Event is not ("log" or "state" or "finished" or "workerLost" or "workerJoined" or "recovered")) continue;
+                if (e.Event is not ("log" or "state" or "finished" or "workerLost" or "workerJoined" or "workerQuarantined" or "recovered")) continue;
                 if (call.Json) call.Screen.WriteJson(e, ApiJson.Default.JobEvent);
                 else if (lines.Line(e, about, TimeProvider.System.GetUtcNow()) is { } line) call.Screen.WriteLine(line);
             }

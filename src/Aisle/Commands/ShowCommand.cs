@@ -39,6 +39,7 @@ public static class ShowCommand
         if (job.Step is not null) screen.WriteLine($"step       {JobsCommand.Step(job)}{(job.Loss is { } loss ? $", loss {loss:0.000}" : "")}");
         if (job.Counts is { } counts) screen.WriteLine($"records    {counts.In} in = {counts.Out} out + {counts.Filtered} filtered + {counts.Dead} dead");
         foreach (var worker in job.Workers) screen.WriteLine($"worker     {worker.Name} on {worker.Node}, pid {worker.Pid}, {worker.State}");
+        foreach (var wrong in job.Quarantined) screen.WriteLine($"quarantine {wrong.Worker} at step {wrong.Step}: {wrong.Message}");
         foreach (var checkpoint in job.Checkpoints) screen.WriteLine($"checkpoint {checkpoint.Digest} of step {checkpoint.Step}");
         foreach (var (port, digest) in job.Outputs) screen.WriteLine($"output     {digest} {port}");
         if (job.Children.Count > 0) screen.WriteLine($"wants      {string.Join(' ', job.Children)}");

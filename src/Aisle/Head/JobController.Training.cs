@@ -23,7 +23,8 @@ internal sealed partial class JobController
     {
         events.Add(job, Event(job, "log") with { Worker = worker, Message = why });
         // Its coordinator is gone because this process was restarted, or because the job is over: nothing is wrong with the worker or the job.
-        if (job.IsFinished || why.Contains(CoordinatorGone, StringComparison.Ordinal)) return;
+        // A worker that was shut out for computing wrongly has been told of already, and its node is avoided.
+        if (job.IsFinished || why.Contains(CoordinatorGone, StringComparison.Ordinal) || why.Contains(Quarantined, StringComparison.Ordinal)) return;
         var step = events.LastStep(job.Id)?.Step;
         var failures = _workerFailures.TryGetValue(job.Id, out var before) && before.Step == step ? before.Failures + 1 : 1;
         _workerFailures[job.Id] = (step, failures);
@@ -31,6 +32,17 @@ internal sealed partial class JobController
     }
 
     private const string CoordinatorGone = "AISLE-5128";
+    private const string Quarantined = "AISLE-5190";
+    private readonly Dictionary<(JobId, string), string> _placedOn = []; // worker → its node, for as long as its run
+    private readonly Dictionary<JobId, HashSet<string>> _shunned = []; // nodes on which a worker of the job computed wrongly
+
+    private void Shun(Job job, string worker)
+    {
+        var node = job.Placements.FirstOrDefault(placement => placement.Process == worker)?.Node ?? _placedOn.GetValueOrDefault((job.Id, worker));
+        if (node is null) return;
+        if (!_shunned.TryGetValue(job.Id, out var nodes)) _shunned.Add(job.Id, nodes = new HashSet<string>(StringComparer.Ordinal));
+        if (nodes.Add(node)) events.Add(job, Event(job, "log") with { Worker = worker, Node = node, Message = $"no new worker of this job is put on node {node} while another has room: run `aisle doctor` there" });
+    }
 
     private async Task AdvanceTrainingAsync(CancellationToken cancellationToken)
     {
@@ -66,13 +78,19 @@ internal sealed partial class JobController
             if (!ledger.State.Jobs.TryGetValue(id, out var job) || job.IsFinished)
             {
                 _training.TryRemove(id, out _);
+                _shunned.Remove(id);
+                foreach (var key in _placedOn.Keys.Where(key => key.Item1 == id).ToList()) _placedOn.Remove(key);
                 await run.DisposeAsync();
                 // Its log has it by now; of a cancelled run nothing is kept.
                 DeleteRecord(id);
                 continue;
             }
-            foreach (var checkpoint in run.TakeCheckpoints())
-                await ledger.AgreeAsync(new RecordCheckpoint(id, checkpoint) { At = time.GetUtcNow() }, cancellationToken);
+            foreach (var worker in run.TakeQuarantined()) Shun(job, worker);
+            foreach (var (checkpoint, isWithdrawn) in run.TakeCheckpoints())
+            {
+                var at = time.GetUtcNow();
+                await ledger.AgreeAsync(isWithdrawn ? new WithdrawCheckpoint(id, checkpoint) { At = at } : new RecordCheckpoint(id, checkpoint) { At = at }, cancellationToken);
+            }
             if (!run.Outcome.IsCompleted) continue;
 
             job = ledger.State.Jobs[id];

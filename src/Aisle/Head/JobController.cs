@@ -206,7 +206,7 @@ internal sealed partial class JobController(
         {
             if ((await SpecOfAsync(job, cancellationToken)).NumericClass is { } wanted) classes[job.Id] = wanted;
         }
-        foreach (var placed in Scheduler.Decide(state, offers, _lostAt, classes, time.GetUtcNow()))
+        foreach (var placed in Scheduler.Decide(state, offers, _lostAt, classes, time.GetUtcNow(), _shunned))
         {
             var before = state.Jobs[placed.Job];
             if (await ledger.ProposeAsync(placed, cancellationToken) is Refused refused)
@@ -217,6 +217,7 @@ internal sealed partial class JobController(
             foreach (var placement in placed.Placements.Except(before.Placements))
             {
                 fleet.Placed(placed.Job, placement);
+                if (before.Kind == JobKind.Train) _placedOn[(placed.Job, placement.Process)] = placement.Node;
                 events.Add(before, Event(before, "state") with { State = "placed", Worker = placement.Process, Node = placement.Node });
             }
         }

@@ -14,6 +14,8 @@ internal sealed class JobEvents(TimeProvider time)
     /// <summary>Events kept of one job; the oldest go first, and the reader is told.</summary>
     private const int MostEvents = 50_000;
 
+    private const int MostQuarantined = 64;
+
     /// <summary>Logs kept in memory.</summary>
     private const int MostLogs = 256;
 
@@ -37,6 +39,9 @@ internal sealed class JobEvents(TimeProvider time)
 
     /// <summary>The newest event that reports an optimiser step, or null.</summary>
     public JobEvent? LastStep(JobId job) => _logs.TryGetValue(job, out var log) ? log.LastStep : null;
+
+    /// <summary>Workers that were shut out because they compute wrongly, with what showed it.</summary>
+    public IReadOnlyList<JobEvent> Quarantined(JobId job) => _logs.TryGetValue(job, out var log) ? log.Quarantined : [];
 
     /// <summary>Lets go of the oldest logs that are artifacts by now, beyond the newest few hundred.</summary>
     public void ForgetAllBut(IEnumerable<JobId> needed)
@@ -93,6 +98,8 @@ internal sealed class JobEvents(TimeProvider time)
 
         public JobEvent? LastStep { get; private set; }
 
+        public IReadOnlyList<JobEvent> Quarantined { get; private set; } = [];
+
         public void Add(JobEvent e)
         {
             lock (_gate)
@@ -105,6 +112,7 @@ internal sealed class JobEvents(TimeProvider time)
                 }
                 _events.Add(e);
                 if (e.Event == "step") LastStep = e;
+                if (e.Event == "workerQuarantined") Quarantined = [.. Quarantined.TakeLast(MostQuarantined - 1), e];
                 _more.SetResult();
                 _more = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             }

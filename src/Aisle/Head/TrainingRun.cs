@@ -15,7 +15,8 @@ internal sealed class TrainingRun : IAsyncDisposable
 {
     private readonly Job _job;
     private readonly JobEvents _events;
-    private readonly ConcurrentQueue<TrainingCheckpoint> _checkpoints = new();
+    private readonly ConcurrentQueue<(TrainingCheckpoint Checkpoint, bool IsWithdrawn)> _checkpoints = new();
+    private readonly ConcurrentQueue<string> _quarantined = new();
     private readonly Coordinator _coordinator;
     private readonly Action _wake;
     private readonly RunRecorder _recorder;
@@ -71,8 +72,14 @@ internal sealed class TrainingRun : IAsyncDisposable
         }, Convert.ToHexStringLower(secret), events, recordFolder, wake);
     }
 
-    /// <summary>Checkpoints stored since the last call, oldest first.</summary>
-    public IEnumerable<TrainingCheckpoint> TakeCheckpoints()
+    /// <summary>Workers that were shut out since the last call because they compute wrongly.</summary>
+    public IEnumerable<string> TakeQuarantined()
+    {
+        while (_quarantined.TryDequeue(out var worker)) yield return worker;
+    }
+
+    /// <summary>Checkpoints stored and withdrawn since the last call, in the order it happened.</summary>
+    public IEnumerable<(TrainingCheckpoint Checkpoint, bool IsWithdrawn)> TakeCheckpoints()
     {
         while (_checkpoints.TryDequeue(out var checkpoint)) yield return checkpoint;
     }
@@ -130,15 +137,25 @@ internal sealed class TrainingRun : IAsyncDisposable
                 _events.Add(_job, Event("recovered") with { Step = recovered.Step, Seconds = recovered.Took.TotalSeconds, SlicesRecomputed = recovered.SlicesRecomputed });
                 break;
             case CheckpointSaved saved:
-                _checkpoints.Enqueue(new TrainingCheckpoint(saved.Step, saved.Digest));
+                _checkpoints.Enqueue((new TrainingCheckpoint(saved.Step, saved.Digest), IsWithdrawn: false));
                 _events.Add(_job, Event("checkpoint") with { Step = saved.Step, Digest = saved.Digest });
+                _wake();
+                break;
+            case CheckpointWithdrawn withdrawn:
+                _checkpoints.Enqueue((new TrainingCheckpoint(withdrawn.Step, withdrawn.Digest), IsWithdrawn: true));
+                _events.Add(_job, Event("log") with { Step = withdrawn.Step, Message = $"the checkpoint of step {withdrawn.Step} is withdrawn: a worker that computes wrongly had a part in it" });
+                _wake();
+                break;
+            case WorkerQuarantined quarantined:
+                _quarantined.Enqueue(quarantined.Name);
+                _events.Add(_job, Event("workerQuarantined") with { Worker = quarantined.Name, Step = quarantined.Step, Message = $"shut out, it computes wrongly: {quarantined.Why}" });
                 _wake();
                 break;
             case CheckpointSkipped skipped:
                 _events.Add(_job, Event("log") with { Message = $"no checkpoint of step {skipped.Step}: {skipped.Reason}" });
                 break;
             case RolledBack back:
-                _events.Add(_job, Event("log") with { Message = $"every worker with the state was gone: back from step {back.From} to {back.To}, to the same bits" });
+                _events.Add(_job, Event("log") with { Message = $"back from step {back.From} to step {back.To}, and to the same bits again" });
                 break;
         }
     }

@@ -49,6 +49,7 @@ internal static class Views
             Loss = step?.Loss,
             WorkersWanted = training?.Workers ?? job.Workers,
             Workers = [.. live.SelectMany(owner => owner.Placements.Select(placement => Worker(owner, placement, fleet)))],
+            Quarantined = [.. (training is null ? [] : events.Quarantined(training.Id)).Select(e => new QuarantineView(e.Worker!, e.Step ?? 0, e.Message ?? ""))],
             Outputs = job.Outputs,
             FromCache = job.FromCache,
             Error = job.Error,

@@ -84,7 +84,7 @@ internal sealed class Narrator(Screen screen, TimeProvider time)
             run.Apply(e, time.GetUtcNow());
             if (seen is not null) await seen(e);
             // Ends of jobs are left out: `finished` is the quickstart's own last word.
-            if (e.Event is "state" or "workerLost" or "workerJoined" or "recovered" or "checkpoint") screen.WriteJson(e, ApiJson.Default.JobEvent);
+            if (e.Event is "state" or "workerLost" or "workerJoined" or "workerQuarantined" or "recovered" or "checkpoint") screen.WriteJson(e, ApiJson.Default.JobEvent);
         }
     }
 }

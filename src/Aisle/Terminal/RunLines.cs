@@ -23,6 +23,7 @@ public sealed class RunLines(RunProgress run)
         "log" => $"{run.ShortTitle(job)} | {e.Message}",
         "workerLost" => $"{run.ShortTitle(job)}: lost worker {Who(e)}{AtStep(e)}",
         "workerJoined" => $"{run.ShortTitle(job)}: worker {Who(e)} joined{AtStep(e)}",
+        "workerQuarantined" => $"{run.ShortTitle(job)}: worker {Who(e)} is quarantined{AtStep(e)}: {e.Message}",
         "recovered" => $"{run.ShortTitle(job)}: recovered{(e.Seconds is { } seconds ? $" in {Amount.Time(TimeSpan.FromSeconds(seconds))}" : "")}{AtStep(e)}"
             + (e.SlicesRecomputed is { } slices ? $", {slices} {(slices == 1 ? "slice" : "slices")} computed again by the others" : ""),
         "checkpoint" => $"{run.ShortTitle(job)}: checkpoint of step {e.Step} is stored{(e.Digest is { } digest ? $" ({digest.Short})" : "")}",

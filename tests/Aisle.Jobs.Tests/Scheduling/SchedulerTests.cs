@@ -95,6 +95,16 @@ public sealed class SchedulerTests
         return placed.All(group => group.Count() <= nodes.Single(node => node.Name == group.Key).Slots);
     });
 
+    [Fact]
+    public void A_node_where_a_worker_computed_wrongly_gets_no_new_one_while_another_has_room()
+    {
+        var job = Wanted(1, JobKind.Train, workers: 2);
+        var shunned = new Dictionary<JobId, HashSet<string>> { [job.Id] = ["a"] };
+        IEnumerable<string> Chosen(params NodeOffer[] nodes) => Scheduler.Decide(State(job), nodes, NothingLost, AnyClass, Now, shunned).Single().Placements.Select(placement => placement.Node);
+        Assert.Equal(["b", "b"], Chosen(Node("a", 9), Node("b", 2)));
+        Assert.Equal(["b", "a"], Chosen(Node("a", 9), Node("b", 1)));
+    }
+
     private static IReadOnlyList<PlaceJob> Decide(LedgerState state, params NodeOffer[] nodes) => Scheduler.Decide(state, nodes, NothingLost, AnyClass, Now);
 
     private static NodeOffer Node(string name, int slots, string numericClass = "x") => new(name, slots, numericClass);

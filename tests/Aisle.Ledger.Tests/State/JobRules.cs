@@ -151,6 +151,17 @@ public sealed class JobRules
     }
 
     [Fact]
+    public void A_withdrawn_checkpoint_makes_room_for_another_of_its_step()
+    {
+        var state = _empty.Then(Submit("a"), out var id).Then(Record(id, 10, "ten")).Then(Record(id, 20, "spoilt"));
+        state = state.Then(Withdraw(id, 20, "other")).Then(Withdraw(id, 20, "spoilt")).Then(Withdraw(id, 20, "spoilt"));
+        Assert.Equal([10], state.Jobs[id].Checkpoints.Select(checkpoint => checkpoint.Step));
+        Assert.Equal(D("twenty"), state.Then(Record(id, 20, "twenty")).Jobs[id].Checkpoints[^1].Digest);
+        Assert.Equal(state.Jobs, state.Then(new WithdrawCheckpoint(id, null!) { At = Noon }).Jobs);
+        state.Refuses(Withdraw(new JobId(99), 1, "x"), LedgerCodes.JobNotFound);
+    }
+
+    [Fact]
     public void A_step_with_two_digests_is_a_divergence()
     {
         var state = _empty.Then(Submit("a"), out var id).Then(Record(id, 10, "ten")).Then(Record(id, 20, "twenty"));

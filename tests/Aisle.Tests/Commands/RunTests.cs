@@ -50,6 +50,7 @@ public sealed class RunTests : IDisposable
         Assert.Contains("clean: known result, no work", typed.Error);
         Assert.Contains("train: step 1/2  loss 6.250  34.1k tokens/s  3 workers", typed.Error);
         Assert.Contains("train: lost worker w2 on node-2 (pid 4242) at step 1", typed.Error);
+        Assert.Contains("train: worker w2 is quarantined at step 1: shut out, it computes wrongly", typed.Error);
         Assert.Contains("train: recovered in 0.34 s at step 1, 3 slices computed again by the others", typed.Error);
         Assert.Contains("train | hello from the program", typed.Error);
     }
@@ -128,6 +129,7 @@ public sealed class RunTests : IDisposable
             new() { Event = "log", Job = "job-4", Message = "hello from the program", At = At(2.5) },
             new() { Event = "step", Job = "job-4", Step = 1, Steps = 2, Loss = 6.25, TokensPerSecond = 34_120, Workers = 3, At = At(3) },
             new() { Event = "workerLost", Job = "job-4", Worker = "w2", Node = "node-2", Pid = 4242, Step = 1, At = At(3.1) },
+            new() { Event = "workerQuarantined", Job = "job-4", Worker = "w2", Step = 1, Message = "shut out, it computes wrongly: its gradient of slice 3 is another", At = At(3.35) },
             new() { Event = "recovered", Job = "job-4", Seconds = 0.34, SlicesRecomputed = 3, Step = 1, At = At(3.4) },
             new() { Event = "step", Job = "job-4", Step = 2, Steps = 2, Loss = 6, TokensPerSecond = 30_000, Workers = 2, At = At(4) },
             new() { Event = "finished", Job = "job-4", State = "succeeded", At = At(5) },

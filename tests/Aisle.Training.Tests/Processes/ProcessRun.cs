@@ -22,7 +22,7 @@ internal sealed class ProcessRun : IAsyncDisposable
     private readonly bool _ownsFolder;
 
     public ProcessRun(
-        int minimumWorkers = 1, string? folder = null, (long, Digest)? resumeFrom = null, long? stopAt = null, string[]? parameters = null, bool tellRecipe = true)
+        int minimumWorkers = 1, string? folder = null, (long, Digest)? resumeFrom = null, long? stopAt = null, string[]? parameters = null, bool tellRecipe = true, double auditFraction = 1.0 / 64)
     {
         _parameters = parameters ?? s_defaults;
         _ownsFolder = folder is null;
@@ -34,6 +34,7 @@ internal sealed class ProcessRun : IAsyncDisposable
             ParameterCount = tellRecipe ? NextSymbolModel.Parameters : null,
             Secret = Secret,
             MinimumWorkers = minimumWorkers,
+            AuditFraction = auditFraction,
             ResumeFrom = resumeFrom,
             StopAtStep = stopAt,
             Event = happened =>

@@ -16,17 +16,18 @@ internal sealed partial class SimulatedCluster
     private readonly SortedDictionary<int, Queue<Action>> _toCoordinator = [];
     private readonly SortedDictionary<int, Queue<Action<SimulatedWorker>>> _toWorker = [];
     private readonly SortedDictionary<MemberId, int> _connections = []; // member → process, as the coordinator of the moment knows them
+    private readonly Dictionary<int, int> _accepted = []; // process → which of its connections the coordinator has
     private readonly Dictionary<Digest, float[]> _store = [];
     private readonly SortedSet<int> _active = [];
     private readonly int _minimum;
     private CoordinatorProtocol _coordinator;
-    private (long, Digest)? _announced; // the newest checkpoint that somebody was told of
     private int _nextProcess;
     private long _coordinators;
     private TimeSpan _clock;
 
-    public SimulatedCluster(int seed, Disturbances disturbances, int steps = 6, int slices = 11)
+    public SimulatedCluster(int seed, Disturbances disturbances, int steps = 6, int slices = 11, double audit = 0, Corruption? corruption = null)
     {
+        (AuditFraction, _corruption) = (audit, corruption);
         _random = new Random(seed);
         Slices = slices;
         Steps = steps;
@@ -72,8 +73,9 @@ internal sealed partial class SimulatedCluster
     }
 
     public string Describe() => string.Join('\n', [
+        $"sick {_sick} corrupted {IsCorrupted} alone {WasAlone} quarantined {string.Join(',', Quarantined)} doubted {string.Join(',', _doubted)}; to workers {string.Join(' ', _toWorker.Where(q => q.Value.Count > 0).Select(q => $"{q.Key}:{q.Value.Count}"))}; to coordinator {string.Join(' ', _toCoordinator.Where(q => q.Value.Count > 0).Select(q => $"{q.Key}:{q.Value.Count}"))}; connections {string.Join(' ', _connections.Select(c => $"{c.Key}@{c.Value}"))}",
         $"commits {string.Join(',', Commits.Select(commit => commit.State))}; active {string.Join(',', _active)}; stopped {string.Join(',', _stopped)}; waiting messages {string.Join(',', _data.Where(queue => queue.Value.Count > 0).Select(queue => $"{queue.Key}×{queue.Value.Count}"))}",
-        .. _alive.Values.Select(worker => $"process {worker.Process} as {worker.Member}: state {worker.Rules.State}, term {worker.Term}, life {worker.Life}, planned {worker.Rules.PlannedUpTo}"),
+        .. _alive.Values.Select(worker => $"process {worker.Process} as {worker.Member}: state {worker.Rules.State}, accused {worker.IsAccused}, term {worker.Term}, life {worker.Life}, planned {worker.Rules.PlannedUpTo}"),
         .. _alive.Values.SelectMany(worker => worker.Rules.State is { } state ? new[] { worker.Rules.PlanOf(state), worker.Rules.PlanOf(state - 1) } : []).OfType<StepPlan>().DistinctBy(plan => plan.Epoch)
             .Select(plan => $"plan {plan.Epoch} of {plan.Step}: members {string.Join(',', plan.Members.Select(member => member.Id))} learners {string.Join(',', plan.Learners.Select(learner => $"{learner.Member.Id}<{learner.Donor}"))} units {string.Join(' ', plan.Units.Select(unit => $"{unit.Id}:{unit.Slices}@{unit.Member}"))} owners {string.Join(',', plan.ShardOwners)}"),
     ]);
@@ -86,7 +88,7 @@ internal sealed partial class SimulatedCluster
         if (_random.Next(20) == 0) queue.Enqueue(message);
     }
 
-    public void Report(SimulatedWorker from, long state, ulong hash)
+    public void Report(SimulatedWorker from, long state, StateReport report)
     {
         var life = from.Life;
         var took = TimeSpan.FromMilliseconds(_random.Next(1, 2000));
@@ -95,7 +97,7 @@ internal sealed partial class SimulatedCluster
             _coordinator.Timed(id, _random.Next(0, 4), took);
             return [];
         });
-        Tell(from, id => _coordinator.Reached(id, life, state, new StateReport(hash, 0, false), Now()));
+        Tell(from, id => _coordinator.Reached(id, life, state, report, Now()));
     }
 
     public void ReportComputed(SimulatedWorker from, int unit)
@@ -108,8 +110,9 @@ internal sealed partial class SimulatedCluster
     {
         var digest = Digest.Of(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(weights));
         _store[digest] = weights;
-        Stored[order.Step] = SimulatedModel.Hash(weights);
-        Tell(from, id => _coordinator.Saved(id, order.Step, order.Checkpoint ? digest : null, order.Model ? digest : null, Now()));
+        var hash = SimulatedModel.Hash(weights);
+        if (!IsCorrupted) Stored[order.Step] = hash;
+        Tell(from, id => _coordinator.Saved(id, order.Step, order.Checkpoint ? digest : null, order.Model ? digest : null, order.Generation, new StateHash(hash, hash), Now()));
     }
 
     public void ReportNotSaved(SimulatedWorker from, long step) => Tell(from, id => _coordinator.NotSaved(id, step, "no copy", Now()));
@@ -117,8 +120,9 @@ internal sealed partial class SimulatedCluster
     private CoordinatorProtocol NewCoordinator() => new(new CoordinatorRules
     {
         Run = _random.Next(2) == 0 ? _shape : null,
-        ResumeFrom = _random.Next(2) == 0 ? _announced : null,
+        ResumeFrom = _random.Next(2) == 0 && Announced.Count > 0 ? Announced[^1] : null,
         MinimumWorkers = _minimum,
+        AuditFraction = AuditFraction,
         Term = 1_000_000 * ++_coordinators,
         GiveUpAfter = _random.Next(4) == 0 ? TimeSpan.FromSeconds(3) : TimeSpan.MaxValue,
         LearnWithin = TimeSpan.MaxValue,
@@ -147,8 +151,10 @@ internal sealed partial class SimulatedCluster
     private void Introduce(SimulatedWorker worker)
     {
         var introduction = new Introduction($"w{worker.Process}", "", worker.Process, _shape, 1, Digest.Of("canary"), "") { Returning = worker.Returning };
+        var connection = ++worker.Connections;
         Queue(_toCoordinator, worker.Process).Enqueue(() =>
         {
+            _accepted[worker.Process] = connection;
             if (MemberOf(worker.Process) is { } before) _connections.Remove(before);
             var effects = _coordinator.Introduced(introduction, Now(), out var id);
             _connections[id] = worker.Process;
@@ -159,6 +165,7 @@ internal sealed partial class SimulatedCluster
 
     private bool Step()
     {
+        Watch();
         if (_random.Next(60) == 0) Disturb();
         if (_random.Next(25) == 0) Tick();
         var choices = new List<Action>();
@@ -230,7 +237,11 @@ internal sealed partial class SimulatedCluster
                     Queue(_toWorker, process).Enqueue(Introduce);
                     break;
                 case CoordinatorEffect.Joined joined:
+                    _doubted.Remove(joined.Member.Port);
                     Activate(joined.Member.Id);
+                    break;
+                case CoordinatorEffect.Suspected suspected:
+                    _doubted.Add(suspected.Member.Port);
                     break;
                 case CoordinatorEffect.Left left:
                     _active.Remove(left.Member.Port);
@@ -241,6 +252,7 @@ internal sealed partial class SimulatedCluster
                     break;
                 case CoordinatorEffect.Returned returned:
                     Returns++;
+                    _doubted.Remove(returned.Member.Port);
                     Activate(returned.Member.Id);
                     break;
                 case CoordinatorEffect.Hedged:
@@ -259,13 +271,32 @@ internal sealed partial class SimulatedCluster
                     Model = SimulatedModel.Hash(_store[model.Digest]);
                     break;
                 case CoordinatorEffect.Stored checkpoint:
-                    _announced = (checkpoint.Step, checkpoint.Digest);
+                    Announced.Add((checkpoint.Step, checkpoint.Digest));
                     break;
                 case CoordinatorEffect.Completed:
                     IsOver = true;
                     break;
+                case CoordinatorEffect.SendAudit audit:
+                    Send(audit.To, worker => worker.OrderAudit(audit.Step, audit.Slices));
+                    break;
+                case CoordinatorEffect.SendCleared cleared:
+                    Send(cleared.To, worker => worker.Clear(cleared.Step));
+                    break;
+                case CoordinatorEffect.Quarantined quarantined:
+                    Quarantined.Add(quarantined.Name);
+                    break;
+                case CoordinatorEffect.Withdrawn withdrawn:
+                    Assert.True(Announced.Remove((withdrawn.Step, withdrawn.Digest)), "A checkpoint was withdrawn that nobody was told of.");
+                    break;
+                case CoordinatorEffect.Failed { Reason.Code: "AISLE-5191" } when _corruption is not null:
+                    IsOver = HasGivenUp = true;
+                    break;
                 case CoordinatorEffect.Failed failed:
                     throw failed.Reason;
+                case CoordinatorEffect.Refuse { Reason.Code: "AISLE-5190" or "AISLE-5191" } refuse:
+                    Send(refuse.To, worker => Vanish(worker.Process));
+                    if (_connections.Remove(refuse.To, out var refused)) _active.Remove(refused);
+                    break;
                 case CoordinatorEffect.Refuse refuse:
                     throw refuse.Reason;
             }
@@ -279,6 +310,11 @@ internal sealed partial class SimulatedCluster
 
     private void Send(MemberId to, Action<SimulatedWorker> message)
     {
-        if (_connections.TryGetValue(to, out var process)) Queue(_toWorker, process).Enqueue(message);
+        if (!_connections.TryGetValue(to, out var process)) return;
+        var connection = _accepted[process];
+        Queue(_toWorker, process).Enqueue(worker =>
+        {
+            if (worker.Connections == connection) message(worker); // else it was on its way on one that is closed
+        });
     }
 }

@@ -4,7 +4,7 @@ using Aisle.Training.Protocol;
 namespace Aisle.Training.Tests.Simulation;
 
 /// <summary>A worker's rules with arrays for arenas and queues for sockets.</summary>
-internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
+internal sealed partial class SimulatedWorker(SimulatedCluster cluster, int process)
 {
     private readonly Queue<WorkerEffect> _work = new();
     private readonly HashSet<(long, long, int)> _computed = [];
@@ -17,11 +17,15 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
     private float[] _weights = [];
     private long? _state;
     private bool _torn;
+    private bool _isOwn;
     private MemberId _welcomedAs;
     private Action? _begin; // waits for the computing thread
     private (long[] Sum, Queue<int> Left)? _computing;
 
     public int Process => process;
+
+    /// <summary>How often it has connected to a coordinator.</summary>
+    public int Connections { get; set; }
 
     public MemberId Member { get; private set; } = new(-1);
 
@@ -33,11 +37,11 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
 
     public Queue<Action> Disk { get; } = new();
 
-    public bool HasWork => _begin is not null || _work.Count > 0 || _computing is not null;
+    public bool HasWork => !_isAccused && (_begin is not null || _work.Count > 0 || _computing is not null);
 
     /// <summary>What it would bring along to a coordinator that knows nothing of it.</summary>
-    public Returning? Returning => _state is { } state && Life != 0
-        ? new Returning(Term, Member, Life, Rules.PlanOf(Rules.PlannedUpTo)?.Members.Length ?? 0, Rules.PlannedUpTo, state, new StateReport(SimulatedModel.Hash(_weights), 0, false))
+    public Returning? Returning => (_begin is null || _isOwn) && _state is { } state && Life != 0
+        ? new Returning(Term, Member, Life, Rules.PlanOf(Rules.PlannedUpTo)?.Members.Length ?? 0, Rules.PlannedUpTo, state, Report()) { Generation = _generation }
         : null;
 
     public int? ProcessOf(MemberId peer) => _peers.TryGetValue(peer, out var process) ? process : null;
@@ -55,7 +59,11 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
     public void Welcome(MemberId id)
     {
         _welcomedAs = id;
-        if (id == Member && Life != 0) Carry(Rules.CoordinatorReturned());
+        if (id == Member && Life != 0)
+        {
+            Carry(Rules.CoordinatorReturned());
+            SayAgain();
+        }
     }
 
     public void Begin(BeginOrder order, float[]? stored)
@@ -63,11 +71,12 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
         if (_torn)
         {
             // An update that has begun is ended, whatever is said meanwhile.
-            SimulatedModel.Apply(_weights, _reduced[_state!.Value]);
+            Update(_state!.Value);
             _state++;
             _torn = false;
         }
-        (Member, Term, Life) = (order.Member, order.Term, order.Life);
+        (Member, Term, Life, _generation) = (order.Member, order.Term, order.Life, order.Generation);
+        Recover(order);
         Rules = new WorkerProtocol(Member, cluster.Slices, SimulatedModel.Shards);
         _work.Clear();
         _computing = null;
@@ -77,9 +86,12 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
         _snapshots.Clear();
         _orders.Clear();
         _peers.Clear();
+        _isOwn = order.Source == StateSource.Own;
+        if (order.Source == StateSource.Peer) _state = null;
         _begin = order.Source == StateSource.Peer ? null : () =>
         {
             if (order.Source != StateSource.Own) (_weights, _state) = (order.Source == StateSource.Initial ? SimulatedModel.Initial() : [.. stored!], order.Step);
+            Settle();
             Carry(Rules.StateArrived(_state!.Value));
         };
     }
@@ -96,6 +108,10 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
         Carry(Rules.SaveOrdered(order));
     }
 
+    public void OrderAudit(long step, SliceSet slices) => Carry(Rules.AuditOrdered(step, slices));
+
+    public void Clear(long step) => Carry(Rules.Cleared(step));
+
     public void Announce(long step) => Carry(Rules.SaveAnnounced(step));
 
     public void LinkReset(MemberId peer) => Carry(Rules.LinkReset(peer));
@@ -111,7 +127,9 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
                 Carry(Rules.ReducedArrived(reduced.Step, reduced.Shard, reduced.From), reduced: reduced.Values);
                 break;
             case DataMessage.State state when Rules.State is null:
+                _taughtBy.UnionWith(state.TaughtBy);
                 (_weights, _state) = ([.. state.Weights], state.Step);
+                Settle();
                 Carry(Rules.StateArrived(state.Step));
                 break;
         }
@@ -136,13 +154,14 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
                 return;
             }
             var slice = computing.Left.Dequeue();
-            Assert.True(_computed.Add((Life, unit.Step, slice)) || cluster.Hedges > 0 || cluster.Kinds.HasFlag(Disturbances.Silence), $"{process} computed slice {slice} of step {unit.Step} twice.");
+            Assert.True(_computed.Add((Life, unit.Step, slice)) || cluster.Hedges > 0 || cluster.AuditFraction >= 1 || cluster.Kinds.HasFlag(Disturbances.Silence), $"{process} computed slice {slice} of step {unit.Step} twice.");
             Assert.Equal(unit.Step, Rules.State);
-            FixedPoint.Accumulate(SimulatedModel.Gradient(_weights, unit.Step, slice), computing.Sum, SimulatedModel.FractionBits);
+            FixedPoint.Accumulate(Gradient(unit.Step, slice), computing.Sum, SimulatedModel.FractionBits);
             if (computing.Left.Count > 0) return;
             _work.Dequeue();
             _computing = null;
             _units[(unit.Step, unit.Unit)] = computing.Sum;
+            if (Accuses()) return;
             cluster.ReportComputed(this, unit.Unit);
             Carry(Rules.UnitComputed(unit.Step, unit.Unit));
             return;
@@ -154,6 +173,12 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
             _computing = (new long[SimulatedModel.Elements], new Queue<int>(slices.Slices()));
             return;
         }
+        if (next.Action == WorkerAction.Audit)
+        {
+            _work.Dequeue();
+            if (next.Step == _state && !Accuses()) Audit(next.Step, next.Unit);
+            return;
+        }
         if (!_torn)
         {
             _torn = true; // an update takes its time, and what else happens meanwhile must leave the weights alone
@@ -161,8 +186,9 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
         }
         _torn = false;
         _work.Dequeue();
-        SimulatedModel.Apply(_weights, _reduced[next.Step]);
+        Update(next.Step);
         _state = next.Step + 1;
+        Settle();
         Carry(Rules.Applied(next.Step));
     }
 
@@ -175,7 +201,7 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
             var (step, shard) = (effect.Step, effect.Shard);
             switch (effect.Action)
             {
-                case WorkerAction.Compute or WorkerAction.Apply:
+                case WorkerAction.Compute or WorkerAction.Apply or WorkerAction.Audit:
                     _work.Enqueue(effect);
                     break;
                 case WorkerAction.FoldOwn:
@@ -202,10 +228,10 @@ internal sealed class SimulatedWorker(SimulatedCluster cluster, int process)
                     break;
                 case WorkerAction.SendState:
                     Assert.False(_torn, "A state was sent in the middle of an update.");
-                    cluster.Send(this, effect.Peer, new DataMessage.State(step, [.. _weights]));
+                    cluster.Send(this, effect.Peer, new DataMessage.State(step, [.. _weights], [.. _taughtBy, process]));
                     break;
                 case WorkerAction.ReportState:
-                    cluster.Report(this, step, SimulatedModel.Hash(_weights));
+                    cluster.Report(this, step, _report);
                     break;
                 case WorkerAction.KeepSnapshot:
                     Assert.False(_torn, "A state was copied in the middle of an update.");
@@ -248,5 +274,5 @@ internal abstract record DataMessage
 
     public sealed record Reduced(long Step, int Shard, MemberId From, float[] Values) : DataMessage;
 
-    public sealed record State(long Step, float[] Weights) : DataMessage;
+    public sealed record State(long Step, float[] Weights, int[] TaughtBy) : DataMessage;
 }

@@ -123,6 +123,7 @@ public sealed class FrameTests
             new ControlMessage.Reached(7, 4, new StateReport(ulong.MaxValue, double.NaN, true, 0.25, 1e-3), new StepTimes(1, 2, 3, 4, 5, 6)),
             new ControlMessage.Computed(7, 3),
             new ControlMessage.Leave(),
+            new ControlMessage.SliceHashed(1, 3, 4, UInt128.MaxValue - 5), new ControlMessage.OrderAudit(3, SliceSet.Range(2, 5)), new ControlMessage.SelfAccused(1, 3, "x"),
             new ControlMessage.OrderSave(new SaveOrder(5, true, false, [new MemberId(1)])),
             new ControlMessage.Plan(new StepPlan
             {
