@@ -118,14 +118,15 @@ public sealed class RunTests : IDisposable
     internal static JobEvent[] Story(string state)
     {
         static DateTimeOffset At(double seconds) => DateTimeOffset.UnixEpoch.AddSeconds(seconds);
+        // Each strictly later than the one before, as a server stamps them: a follower that was cut off goes on after the last one it saw.
         return
         [
             new() { Event = "state", Job = "job-1", Title = "language-model", State = "running", At = At(0) },
-            new() { Event = "state", Job = "job-2", Title = "language-model/extract", State = "running", At = At(0) },
+            new() { Event = "state", Job = "job-2", Title = "language-model/extract", State = "running", At = At(0.001) },
             new() { Event = "progress", Job = "job-2", Done = 5, Total = 10, Unit = "records", At = At(1) },
             new() { Event = "finished", Job = "job-2", State = "succeeded", Counts = new CountsView(10, 7, 2, 1), At = At(2) },
-            new() { Event = "finished", Job = "job-3", Title = "language-model/clean", State = "succeeded", FromCache = true, At = At(2) },
-            new() { Event = "state", Job = "job-4", Title = "language-model/train", State = "running", At = At(2) },
+            new() { Event = "finished", Job = "job-3", Title = "language-model/clean", State = "succeeded", FromCache = true, At = At(2.001) },
+            new() { Event = "state", Job = "job-4", Title = "language-model/train", State = "running", At = At(2.002) },
             new() { Event = "log", Job = "job-4", Message = "hello from the program", At = At(2.5) },
             new() { Event = "step", Job = "job-4", Step = 1, Steps = 2, Loss = 6.25, TokensPerSecond = 34_120, Workers = 3, At = At(3) },
             new() { Event = "workerLost", Job = "job-4", Worker = "w2", Node = "node-2", Pid = 4242, Step = 1, At = At(3.1) },
@@ -135,7 +136,7 @@ public sealed class RunTests : IDisposable
             new() { Event = "finished", Job = "job-4", State = "succeeded", At = At(5) },
             new()
             {
-                Event = "finished", Job = "job-1", State = state, At = At(5),
+                Event = "finished", Job = "job-1", State = state, At = At(5.001),
                 Outputs = new Dictionary<string, Digest> { ["model"] = Digest.Of("model") },
             },
         ];
