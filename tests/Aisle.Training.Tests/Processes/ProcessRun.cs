@@ -42,10 +42,7 @@ internal sealed class ProcessRun : IAsyncDisposable
                 lock (_events)
                 {
                     _events.Add(happened);
-                    foreach (var (wanted, seen) in _waiters)
-                    {
-                        if (wanted(happened)) seen.TrySetResult();
-                    }
+                    _waiters.RemoveAll(waiter => waiter.Wanted(happened) && waiter.Seen.TrySetResult());
                 }
             },
         });
@@ -94,6 +91,18 @@ internal sealed class ProcessRun : IAsyncDisposable
             File.WriteAllText(PaceFile + ".new", value.ToString(System.Globalization.CultureInfo.InvariantCulture));
             File.Move(PaceFile + ".new", PaceFile, overwrite: true);
         }
+    }
+
+    /// <summary>Lets the run go on slowly until the event has come: who comes in does so between two steps, and however long its process takes to start, there are steps left for it.</summary>
+    public async Task CreepUntil(Predicate<TrainingEvent> wanted)
+    {
+        var seen = Seen(wanted);
+        while (!seen.IsCompleted)
+        {
+            Pace = Math.Max(Pace, CommittedSteps.LastOrDefault()) + 1;
+            await Task.WhenAny(seen, Task.Delay(100));
+        }
+        await seen;
     }
 
     private string PaceFile => Path.Combine(Folder, "pace");

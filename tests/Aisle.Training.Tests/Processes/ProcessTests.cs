@@ -152,13 +152,7 @@ public sealed class ProcessTests(ITestOutputHelper output)
         _ = run.StartWorker("w1");
         await run.Seen(happened => happened is StepCommitted { Step: 3 });
         _ = run.StartWorker("late");
-        var joined = run.Seen(happened => happened is WorkerJoined { Name: "late" });
-        while (!joined.IsCompleted)
-        {
-            run.Pace += 2; // slowly: however long the process takes to start, there are steps left for it
-            await Task.WhenAny(joined, Task.Delay(100));
-        }
-        await joined;
+        await run.CreepUntil(happened => happened is WorkerJoined { Name: "late" });
         run.Pace = long.MaxValue;
         var outcome = await run.CompletionAsync();
 
