@@ -21,9 +21,6 @@ internal sealed class UnitInHand(ShardExchange exchange, ShardGrid grid, int fra
     private bool _isLast;
     private bool _isWanted;
 
-    /// <summary>Of the present slice, rounded so far.</summary>
-    public int Elements { get; private set; }
-
     public void Begin(long step, int unit, SliceSet slices)
     {
         (_step, _unit, _slices, _note, _isFirst, _isLast) = (step, unit, slices, default, true, false);
@@ -32,7 +29,7 @@ internal sealed class UnitInHand(ShardExchange exchange, ShardGrid grid, int fra
 
     public void BeginSlice(bool isLast)
     {
-        (Elements, _isLast) = (0, isLast);
+        _isLast = isLast;
         if (!isLast) return;
         for (var shard = 0; shard < grid.Count; shard++) _left[shard] = grid.Length(shard);
         _sum!.Hold(); // one goes to the exchange, which may give it back at any moment
@@ -42,7 +39,6 @@ internal sealed class UnitInHand(ShardExchange exchange, ShardGrid grid, int fra
     /// <summary>Adds a range of the slice's gradient, which is final, to the sum.</summary>
     public void Round(ReadOnlySpan<float> gradients, int offset, int length)
     {
-        Elements += length;
         while (length > 0)
         {
             var shard = offset / grid.ShardElements;

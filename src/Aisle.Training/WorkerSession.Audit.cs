@@ -17,9 +17,7 @@ internal sealed partial class WorkerSession
     {
         if (Volatile.Read(ref _life) != life || _state != step || _ending.IsCancellationRequested || AccuseIfChanged(life)) return;
         _clock.Computing();
-        var loss = _model.ComputeSlice(step, slice);
-        _codec?.Round(_model.Gradients, step, slice);
-        Say(life, step, slice, loss);
+        Say(life, step, slice, _gradient.Compute(step, slice, take: null));
         _clock.Computed(slices: 0);
     }
 

@@ -19,7 +19,7 @@ internal sealed partial class WorkerSession
     private readonly GradientReady _round;
     private UnitInHand _inHand = null!; // the computing thread's own
     private ModelState _learned = null!;
-    private Int8Codec? _codec;
+    private SliceGradient _gradient = null!;
     private long _life; // of the last Begin, 0 before the first: what was asked in an earlier one is void
     private long _abandon = -1; // the step that needs no more computing
     private long _state;
@@ -37,7 +37,7 @@ internal sealed partial class WorkerSession
         using var model = _model = _options.Model(_recipe);
         _grid = new ShardGrid(model.ParameterCount);
         _learned = new ModelState(model, _recipe);
-        _codec = _recipe.Codec == GradientCodec.Int8 ? new Int8Codec(_recipe.Seed, _recipe.SumFractionBits, model.Runs) : null;
+        _gradient = new SliceGradient(model, _recipe);
         _statePool = new BufferPool<float>(_learned.Elements);
         model.Initialize(_recipe.Seed);
         _canary = Canary();
@@ -119,14 +119,7 @@ internal sealed partial class WorkerSession
         {
             if (IsVoid()) break;
             _inHand.BeginSlice(isLast: computed == count - 1);
-            var loss = _model.ComputeSlice(step, slice, _codec is null ? _round : null); // a block is rounded whole, so the codec waits for all of it
-            _codec?.Round(_model.Gradients, step, slice);
-            if (_inHand.Elements == 0) Round(0, _model.ParameterCount);
-            if (_inHand.Elements != _model.ParameterCount)
-            {
-                throw new AisleException(
-                    "AISLE-5133", $"The model announced {_inHand.Elements} of its {_model.ParameterCount} gradients as ready.", "Announce every gradient once in ComputeSlice, or none.");
-            }
+            var loss = _gradient.Compute(step, slice, _round);
             computed++;
             _inHand.EndSlice(FixedPoint.Round(loss.Sum, LossFractionBits));
             if (audited.Contains(slice)) Say(life, step, slice, loss);
@@ -139,7 +132,7 @@ internal sealed partial class WorkerSession
         AccuseIfChanged(life);
     }
 
-    /// <summary>Adds a range of the slice's gradient to the unit's sum, as soon as the model is done with it: it is still in the cache then.</summary>
+    /// <summary>Adds a range of the slice's gradient to the unit's sum.</summary>
     private void Round(int offset, int length)
     {
         if (offset == 0) _options.Fault?.Flip(MemoryPlace.Gradient, _state, _model.Gradients);

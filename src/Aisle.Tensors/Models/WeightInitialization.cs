@@ -22,9 +22,7 @@ internal static class WeightInitialization
                 continue;
             }
 
-            var deviation = Deviation(slot, layers);
-            var stream = Mix(seed + Mix((ulong)i + 1));
-            for (var j = 0; j < target.Length; j++) target[j] = (float)(Normal(stream, (ulong)j) * deviation);
+            Fill(target, Deviation(slot, layers), seed, i);
         }
     }
 
@@ -39,31 +37,18 @@ internal static class WeightInitialization
     }
 
     /// <summary>One matrix of deviation 1/√(3·inputs), a pure function of (seed, stream, element).</summary>
-    public static void FillMatrix(Span<float> matrix, int inputs, ulong seed, int tensor)
+    public static void FillMatrix(Span<float> matrix, int inputs, ulong seed, int tensor) => Fill(matrix, 1 / Math.Sqrt(3.0 * inputs), seed, tensor);
+
+    private static void Fill(Span<float> matrix, double deviation, ulong seed, int tensor)
     {
-        var deviation = 1 / Math.Sqrt(3.0 * inputs);
-        var stream = Mix(seed + Mix((ulong)tensor + 1));
+        var stream = SplitMix64.Mix(seed + SplitMix64.Mix((ulong)tensor + 1));
         for (var j = 0; j < matrix.Length; j++) matrix[j] = (float)(Normal(stream, (ulong)j) * deviation);
     }
 
     private static double Normal(ulong stream, ulong element)
     {
-        long sum = 0;
-        for (ulong part = 0; part < 3; part++)
-        {
-            var bits = Mix(stream + Mix(element * 3 + part));
-            sum += (ushort)bits + (ushort)(bits >> 16) + (ushort)(bits >> 32) + (long)(bits >> 48);
-        }
+        return SplitMix64.Normal(Bits(0), Bits(1), Bits(2));
 
-        return (sum * 2 - 12 * 65535) / 131072.0;   // exact: the sum has 20 bits and the divisor is a power of two
-    }
-
-    // SplitMix64's step: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators".
-    private static ulong Mix(ulong value)
-    {
-        value += 0x9E3779B97F4A7C15;
-        value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
-        value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
-        return value ^ (value >> 31);
+        ulong Bits(ulong part) => SplitMix64.Mix(stream + SplitMix64.Mix(element * 3 + part));
     }
 }

@@ -104,14 +104,7 @@ public sealed class DirectSum : IGradientSum, IExchangeOwner
 
     private void Connect(ImmutableArray<Member> members)
     {
-        _plan = new StepPlan
-        {
-            Epoch = 1,
-            Step = 0,
-            Members = members,
-            Units = [.. members.Select(member => new Unit(member.Id.Value, SliceSet.Range(member.Id.Value, member.Id.Value + 1), member.Id))],
-            ShardOwners = [.. Enumerable.Range(0, _grid.Count).Select(shard => members[shard % members.Length].Id)],
-        };
+        _plan = StepPlan.OfFixed(members, _grid.Count);
         _exchange.Begin(new MemberId(Rank), term: 0, life: 0);
         _exchange.StateArrived(life: 0, state: 0);
     }

@@ -1,3 +1,5 @@
+using Aisle.Tensors;
+
 namespace Aisle.Training.Data;
 
 /// <summary>
@@ -27,7 +29,7 @@ public sealed class SamplePermutation(ulong seed, long count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(position);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(position, Count);
-        var key = Mix(seed ^ Mix((ulong)epoch));
+        var key = SplitMix64.Mix(seed ^ SplitMix64.Mix((ulong)epoch));
         var value = (ulong)position;
         do
         {
@@ -43,18 +45,9 @@ public sealed class SamplePermutation(ulong seed, long count)
         var (left, right) = (value >> _halfBits, value & mask);
         for (var round = 0; round < Rounds; round++)
         {
-            (left, right) = (right, left ^ (Mix(right + Mix(key + (ulong)round)) & mask));
+            (left, right) = (right, left ^ (SplitMix64.Mix(right + SplitMix64.Mix(key + (ulong)round)) & mask));
         }
         return left << _halfBits | right;
-    }
-
-    // SplitMix64's finaliser (Steele, Lea and Flood 2014).
-    private static ulong Mix(ulong x)
-    {
-        x += 0x9E37_79B9_7F4A_7C15;
-        x = (x ^ (x >> 30)) * 0xBF58_476D_1CE4_E5B9;
-        x = (x ^ (x >> 27)) * 0x94D0_49BB_1331_11EB;
-        return x ^ (x >> 31);
     }
 
     private static int HalfBits(long count)

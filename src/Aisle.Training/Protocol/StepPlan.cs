@@ -71,6 +71,16 @@ public sealed record StepPlan
     /// <summary>Slices that a second worker computes too. Each worker says what it gets for them, and waits with the step until it is told that all agree.</summary>
     public SliceSet Audited { get; init; } = SliceSet.Empty;
 
+    /// <summary>The first step of members that stay as they are: each computes one slice, and shards go round.</summary>
+    public static StepPlan OfFixed(ImmutableArray<Member> members, int shards) => new()
+    {
+        Epoch = 1,
+        Step = 0,
+        Members = members,
+        Units = [.. members.Select(member => new Unit(member.Id.Value, SliceSet.Range(member.Id.Value, member.Id.Value + 1), member.Id))],
+        ShardOwners = [.. Enumerable.Range(0, shards).Select(shard => members[shard % members.Length].Id)],
+    };
+
     [JsonIgnore]
     public IEnumerable<Member> Receivers => Members.Concat(Learners.Select(learner => learner.Member));
 }
