@@ -8,6 +8,7 @@ namespace Aisle.Benchmarks;
 /// <summary>A process of a benchmark, spoken to in lines. It is killed with all its children when disposed. Speak from one place at a time.</summary>
 internal sealed class ChildProcess : IDisposable
 {
+    private static readonly TimeSpan s_longestEnd = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_longestSilence = TimeSpan.FromMinutes(3);
     private static readonly ConcurrentDictionary<ChildProcess, Process> s_alive = [];
     private readonly Process _process;
@@ -49,6 +50,26 @@ internal sealed class ChildProcess : IDisposable
 
     /// <summary>A peer's script, on one thread: our ranks compute on one too.</summary>
     public static ChildProcess Python(params IEnumerable<string> arguments) => new(TorchPeer.Python, arguments, TorchPeer.Environment);
+
+    /// <summary>What a program says until it ends; null when it fails.</summary>
+    public static async Task<string?> OutputOfAsync(string program, params IEnumerable<string> arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var errors = process.StandardError.ReadToEndAsync();
+        var output = await process.StandardOutput.ReadToEndAsync();
+        await errors;
+        await process.WaitForExitAsync();
+        return process.ExitCode == 0 ? output : null;
+    }
+
+    /// <summary>Installs a peer's packages, where that can be done.</summary>
+    /// <param name="packages">Names, parted by blanks.</param>
+    public static async Task InstallAsync(string packages)
+    {
+        if (!Environment.IsPrivilegedProcess || !File.Exists("/usr/bin/apt-get")) return;
+        Console.Error.WriteLine($"Installing the peer: apt-get install {packages}");
+        await OutputOfAsync("/bin/sh", "-c", $"apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends {packages}");
+    }
 
     public static string Script(string name) => Path.Combine(AppContext.BaseDirectory, "peers", name);
 
@@ -97,6 +118,13 @@ internal sealed class ChildProcess : IDisposable
 
     /// <summary>SIGKILL to it alone: it gets no chance to say anything.</summary>
     public void Kill() => _process.Kill();
+
+    /// <summary>Lets it end by itself at the end of its input; whoever launches ranks then cleans up after them.</summary>
+    public void LetEnd()
+    {
+        _process.StandardInput.Close();
+        _process.WaitForExit(s_longestEnd);
+    }
 
     public void Dispose()
     {

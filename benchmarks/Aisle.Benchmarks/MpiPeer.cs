@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Aisle.Benchmarks;
 
 /// <summary>OpenMPI as Debian packs it. Its rank is compiled from peers/allreduce.c when a benchmark begins. Installed when absent and the user may.</summary>
@@ -18,15 +16,11 @@ internal sealed class MpiPeer : IDisposable
     /// <returns>Null where it is absent and cannot be installed: standard error says so.</returns>
     public static async Task<MpiPeer?> FindAsync()
     {
-        if (!File.Exists("/usr/bin/mpicc") && Environment.IsPrivilegedProcess && File.Exists("/usr/bin/apt-get"))
-        {
-            Console.Error.WriteLine($"Installing the peer: apt-get install {Packages}");
-            await OutputOfAsync("/bin/sh", "-c", $"apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends {Packages}");
-        }
-        if (File.Exists("/usr/bin/mpicc") && await OutputOfAsync("/usr/bin/mpirun", "--version") is { } said)
+        if (!File.Exists("/usr/bin/mpicc")) await ChildProcess.InstallAsync(Packages);
+        if (File.Exists("/usr/bin/mpicc") && await ChildProcess.OutputOfAsync("/usr/bin/mpirun", "--version") is { } said)
         {
             var peer = new MpiPeer(said.Split('\n')[0].Split(' ')[^1], Directory.CreateTempSubdirectory("aisle-bench-"));
-            if (await OutputOfAsync("/usr/bin/mpicc", "-O3", "-o", peer.Program, ChildProcess.Script("allreduce.c"), "-lm") is not null) return peer;
+            if (await ChildProcess.OutputOfAsync("/usr/bin/mpicc", "-O3", "-o", peer.Program, ChildProcess.Script("allreduce.c"), "-lm") is not null) return peer;
             peer.Dispose();
         }
         Console.Error.WriteLine($"OpenMPI is absent: `apt-get install --no-install-recommends {Packages}` brings it. It is left out.");
@@ -41,14 +35,4 @@ internal sealed class MpiPeer : IDisposable
     }
 
     public void Dispose() => _folder.Delete(recursive: true);
-
-    private static async Task<string?> OutputOfAsync(string program, params IEnumerable<string> arguments)
-    {
-        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
-        var errors = process.StandardError.ReadToEndAsync();
-        var output = await process.StandardOutput.ReadToEndAsync();
-        await errors;
-        await process.WaitForExitAsync();
-        return process.ExitCode == 0 ? output : null;
-    }
 }

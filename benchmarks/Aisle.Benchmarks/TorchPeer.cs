@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.Intrinsics.X86;
 
 namespace Aisle.Benchmarks;
@@ -19,12 +18,8 @@ internal static class TorchPeer
     public static async Task<string?> FindVersionAsync()
     {
         if (await VersionAsync() is { } found) return found;
-        if (System.Environment.IsPrivilegedProcess && File.Exists("/usr/bin/apt-get"))
-        {
-            Console.Error.WriteLine($"Installing the peer: apt-get install {Packages}");
-            await OutputOfAsync("/bin/sh", "-c", $"apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends {Packages}");
-            if (await VersionAsync() is { } installed) return installed;
-        }
+        await ChildProcess.InstallAsync(Packages);
+        if (await VersionAsync() is { } installed) return installed;
         Console.Error.WriteLine($"The peer is absent: `apt-get install --no-install-recommends {Packages}` brings it. Only ours is measured.");
         return null;
     }
@@ -32,17 +27,7 @@ internal static class TorchPeer
     private static async Task<string?> VersionAsync()
     {
         if (!File.Exists(Python)) return null;
-        return await OutputOfAsync(Python, "-c", Probe) is { } said && said.Trim().Split(' ') is [var version, "True"] ? version : null;
-    }
-
-    private static async Task<string?> OutputOfAsync(string program, params IEnumerable<string> arguments)
-    {
-        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
-        var errors = process.StandardError.ReadToEndAsync();
-        var output = await process.StandardOutput.ReadToEndAsync();
-        await errors;
-        await process.WaitForExitAsync();
-        return process.ExitCode == 0 ? output : null;
+        return await ChildProcess.OutputOfAsync(Python, "-c", Probe) is { } said && said.Trim().Split(' ') is [var version, "True"] ? version : null;
     }
 
     private static Dictionary<string, string> Settings()

@@ -47,7 +47,11 @@ internal sealed class RankSet : IDisposable
 
     public void Dispose()
     {
-        foreach (var rank in _ranks) rank.Dispose();
+        foreach (var rank in _ranks)
+        {
+            rank.LetEnd(); // a killed mpirun leaves its shared memory behind
+            rank.Dispose();
+        }
         if (_folder is not null) Directory.Delete(_folder, recursive: true);
     }
 
