@@ -27,6 +27,12 @@ public sealed class LaunchTests
         Assert.Contains("worker-2 was killed by signal 9; another takes its place, and 2 restarts remain.", three.Talk);
         Assert.Equal(alone.Model, Text(Events(three).Last(), "model"));
         AssertNothingIsLeft(three, folder["three"]);
+
+        // The record of its steps is where the program alone keeps it too.
+        using var stragglers = await Running.ToEndAsync("aisle", "stragglers", folder["three"]);
+        Assert.Contains("worker-3", stragglers.Output);
+        using var bisection = await Running.ToEndAsync("aisle", "bisect", folder["alone"], folder["three"]);
+        Assert.Equal(0, bisection.Process.ExitCode); // step for step the same
     }
 
     [Fact]
@@ -139,7 +145,7 @@ public sealed class LaunchTests
     private static void AssertNothingIsLeft(Running run, string folder)
     {
         foreach (var started in Events(run).Where(e => Text(e, "event") == "started")) Assert.False(Directory.Exists($"/proc/{started.GetProperty("pid").GetInt32()}"));
-        Assert.Empty(Directory.GetFileSystemEntries(folder).Select(Path.GetFileName).Except(["run.json", ".lock", "store", "model"]));
+        Assert.Empty(Directory.GetFileSystemEntries(folder).Select(Path.GetFileName).Except(["run.json", ".lock", "store", "model", "steps.log", "timeline.json", "tensorboard"]));
         Assert.DoesNotContain(Directory.GetDirectories(Path.Combine(folder, "store")), path => path.EndsWith(".part", StringComparison.Ordinal));
     }
 

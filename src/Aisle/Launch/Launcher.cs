@@ -65,6 +65,8 @@ internal sealed class Launcher : IAsyncDisposable
         (_options, _folder, _output, _started, _time) = (options, folder, output, started, time);
         (_target, _restartsLeft) = (options.Workers, options.Restarts);
         _progress = progress(() => _coordinator?.Run?.Steps);
+        // What the model is and how its tensors are named only the copies know.
+        if (folder.Model is null) folder.StartRecord(time.GetUtcNow(), _progress.Say, recipe: null, tensors: []);
         var secret = RandomNumberGenerator.GetBytes(32);
         File.Delete(SecretFile);
         RunEnvironment.WriteSecret(SecretFile, secret);
