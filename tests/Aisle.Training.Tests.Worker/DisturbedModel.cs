@@ -37,7 +37,8 @@ internal sealed class DisturbedModel(ITrainable model) : ITrainable
     {
         if (_isCanaryDone)
         {
-            if (!_computed.Add((step, slice))) _again++;
+            var isAudit = ready is null; // a second opinion on another worker's slice: should that worker die, the slice itself is computed all the same
+            if (!isAudit && !_computed.Add((step, slice))) _again++;
             while (_paceFile is not null && step > _pace)
             {
                 _pace = long.Parse(File.ReadAllText(_paceFile), CultureInfo.InvariantCulture);
