@@ -68,7 +68,7 @@ public sealed record Returning(long Term, MemberId Member, long Life, int Peers,
 
 /// <summary>
 /// The coordinator's rules: who is in, who computes what, who owns which shard, and what changes when a worker dies, falls silent, leaves or comes.
-/// Feed it what happened and when; carry out what it returns. It holds nothing that the run depends on: no weights, no sums, no votes. One that
+/// Feed it what happened and when; carry out what it returns. It holds nothing that the run depends on: no weights, no sums. One that
 /// starts with nothing in memory takes up the run from the states that its workers bring along.
 /// </summary>
 /// <remarks>Not thread-safe. Times are since the coordinator's start.</remarks>
