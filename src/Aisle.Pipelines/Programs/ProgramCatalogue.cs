@@ -51,6 +51,7 @@ public static class ProgramCatalogue
             new IntegerParameter("model.feedForward", 432, 8, 65_536, "Channels inside a block's feed-forward part."),
             Precision("What the weights are while the model computes; the optimiser's stay float32. With bf16 the model is stored in half the bytes."),
             Recompute,
+            new OptionalParameter(SeparateDocuments),
             .. Optimizer(learningRate: 0.003, weightDecay: 0.1, warmupSteps: 20),
         ]) { NeedsNumericClass = true },
         new("fine-tune-language-model", 1, JobKind.Train, "Adapters (LoRA) of a frozen LLaMA-, Qwen2- or GPT-2-style model, trained by any number of workers to the same bits; merged into a model at the end.",
@@ -67,18 +68,21 @@ public static class ProgramCatalogue
             new NamesParameter("model.targets", "Matrices that get an adapter, by the last part of their name: q_proj,v_proj or c_attn. None: all of attention's."),
             Precision("What the frozen weights are kept as; bf16 takes half the memory. Adapters are float32 always."),
             Recompute,
+            new OptionalParameter(SeparateDocuments),
             .. Optimizer(learningRate: 0.001, weightDecay: 0, warmupSteps: 10),
         ]) { NeedsNumericClass = true },
         new(TrainProgram, 1, JobKind.Train, "A model that a program of one's own describes, trained by any number of workers, to the same bits.", ["program", "data"], ["model"],
         [
             new TextParameter("run", "dotnet program/train.dll", "The command, its words parted by blanks; it starts where `program` and `data` are folders. It calls TrainingProgram.RunAsync."),
         ]) { NeedsNumericClass = true, Optional = ["data"] },
-        new("evaluate-language-model", 1, JobKind.Task, "Bits per byte of a model on held-out text.", ["model", "tokens"], ["evaluation"], []) { NeedsNumericClass = true },
+        new("evaluate-language-model", 1, JobKind.Task, "Bits per byte of a model on held-out text.", ["model", "tokens"], ["evaluation"], [new OptionalParameter(SeparateDocuments)]) { NeedsNumericClass = true },
     ];
 
     private static ChoiceParameter Precision(string meaning) => new("model.precision", ["float32", "bf16"], meaning);
 
     private static ChoiceParameter Recompute => new("model.recompute", ["false", "true"], "Compute layers a second time on the way back instead of keeping them: less memory, about a third more work, the same bits.");
+
+    private static ChoiceParameter SeparateDocuments => new("model.separateDocuments", ["false", "true"], "Each document of a packed sequence is read as if it stood alone: nothing is seen of the one before it. Say the same for training and evaluation.");
 
     private static ImmutableArray<ProgramParameter> Optimizer(double learningRate, double weightDecay, long warmupSteps) =>
     [

@@ -41,7 +41,7 @@ public sealed partial class AdaptedLanguageModel : IDisposable
         }
 
         _adapters = new LowRankAdapters(adapters);
-        _arithmetic = new ExactArithmetic(config, _layout, weights, gradients: null, _adapters, options.Recompute);
+        _arithmetic = new ExactArithmetic(config, _layout, weights, gradients: null, _adapters, options);
     }
 
     /// <summary>Reads the model to be adapted, in Hugging Face's layout; the adapters are zero until <see cref="Initialize"/> or <see cref="ReadAdapter"/>.</summary>

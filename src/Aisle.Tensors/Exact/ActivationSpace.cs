@@ -15,6 +15,7 @@ internal sealed unsafe class ActivationSpace : IDisposable
     public ActivationSpace(LanguageModelConfig config, int sequences, int length, bool recompute, int adapterRank)
     {
         (Sequences, Length, Rows) = (sequences, length, sequences * length);
+        Starts = new int[Rows];
         long rows = Rows, width = config.Width, channels = config.FeedForward, square = (long)length * length, scales = config.Family == ModelFamily.Gpt2 ? 2 * rows : rows;
         Layers = new KeptLayer[config.Layers];
         for (var i = 0; i < Layers.Length; i++)
@@ -52,6 +53,9 @@ internal sealed unsafe class ActivationSpace : IDisposable
     public int Rows { get; }
 
     public KeptLayer[] Layers { get; }
+
+    /// <summary>Of each row: where in its sequence its document begins.</summary>
+    public int[] Starts { get; }
 
     public readonly float* Output, OutputNormed, OutputScales, Logits, DStream, DNormed, DAttended, DActivated, DUp, DQueryKeyValue, DScores;
 

@@ -9,7 +9,7 @@ internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
     private readonly ExactWeights _weights;
     private readonly Arena? _gradients;          // null: the model is frozen, and only its adapters learn
     private readonly LowRankAdapters? _adapters;
-    private readonly bool _recompute;
+    private readonly LanguageModelOptions _options;
     private readonly ExactProduct _product = new();
     private readonly Arena? _rotary;             // cosines, then sines
     private readonly TensorSlot[] _added;        // tensors whose gradient is gathered bit by bit
@@ -18,10 +18,10 @@ internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
     /// <param name="weights">Disposed with this.</param>
     /// <param name="gradients">Null for a frozen model.</param>
     /// <param name="adapters">Null for none. Whoever made them disposes them.</param>
-    /// <param name="recompute">Whether layers are computed a second time on the way back instead of being kept.</param>
-    public ExactArithmetic(LanguageModelConfig config, ModelLayout layout, ExactWeights weights, Arena? gradients, LowRankAdapters? adapters, bool recompute)
+    /// <param name="options">All but the precision, which is the weights' own.</param>
+    public ExactArithmetic(LanguageModelConfig config, ModelLayout layout, ExactWeights weights, Arena? gradients, LowRankAdapters? adapters, LanguageModelOptions options)
     {
-        (_config, _layout, _weights, _gradients, _adapters, _recompute) = (config, layout, weights, gradients, adapters, recompute);
+        (_config, _layout, _weights, _gradients, _adapters, _options) = (config, layout, weights, gradients, adapters, options);
         _added = [.. layout.Slots.Where(slot => slot.Shape.Length == 1 || slot.Offset == layout.Positions || (slot.Offset == layout.Embedding && !config.TiedEmbeddings))];
         if (config.HasLearnedPositions) return;
         var table = new RotaryTable(config.ContextTokens, config.HeadWidth / 2, config.RotaryBase);
@@ -57,9 +57,11 @@ internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
         for (var row = 0; row < space.Rows; row++)
         {
             var hidden = space.Layers[0].Input + (long)row * Width;
-            _weights.CopyRow(_layout.Embedding + tokens[row / length * stride + row % length] * Width, Width, hidden);
+            var token = tokens[row / length * stride + row % length];
+            _weights.CopyRow(_layout.Embedding + token * Width, Width, hidden);
+            space.Starts[row] = token == _options.DocumentStart ? row % length : row % length == 0 ? 0 : space.Starts[row - 1];
             if (_layout.Positions < 0) continue;
-            _weights.CopyRow(_layout.Positions + row % length * Width, Width, space.DNormed);
+            _weights.CopyRow(_layout.Positions + PositionOf(space, row) * Width, Width, space.DNormed);
             ExactKernels.Add(space.DNormed, Width, hidden);
         }
 
@@ -78,7 +80,7 @@ internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
         int rows = space.Rows, channels = _config.FeedForward;
         Normalise(kept.Input, layer.InputNorm, rows, kept.Normed, kept.Scales);
         Linear(space, layer.QueryKeyValue, kept.Normed, kept.QueryKeyValue);
-        Rotate(kept.QueryKeyValue, rows, space.Length, back: false);
+        Rotate(kept.QueryKeyValue, space, back: false);
         Attend(space, kept);
         // The sum begins at the residual stream.
         Copy(kept.Input, kept.Middle, rows * Width);
@@ -121,7 +123,7 @@ internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
             var layer = _layout.Layers[i];
             var kept = space.Layers[i];
             // The last layer's values are those that the forward pass left.
-            if (_recompute && i + 1 < _layout.Layers.Length) ForwardLayer(space, i, output: null);
+            if (_options.Recompute && i + 1 < _layout.Layers.Length) ForwardLayer(space, i, output: null);
             LinearBack(space, layer.Down, dStream, kept.Activated, space.DActivated, ready);
             if (_config.IsGated) ExactKernels.GateBack(kept.Up, space.DActivated, rows, channels, space.DUp);
             else ExactKernels.GeluBack(kept.Up, space.DActivated, (long)rows * channels, space.DUp);
@@ -130,7 +132,7 @@ internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
 
             LinearBack(space, layer.Output, dStream, kept.Attended, space.DAttended, ready);
             AttendBack(space, kept);
-            Rotate(space.DQueryKeyValue, rows, space.Length, back: true);
+            Rotate(space.DQueryKeyValue, space, back: true);
             LinearBack(space, layer.QueryKeyValue, space.DQueryKeyValue, kept.Normed, dNormed, ready);
             NormaliseBack(dNormed, kept.Input, layer.InputNorm, kept.Scales, rows, dStream, ready);
         }
@@ -141,7 +143,7 @@ internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
         {
             var dHidden = dStream + (long)row * Width;
             ExactKernels.Add(dHidden, Width, Gradient(_layout.Embedding + tokens[row / space.Length * (space.Length + 1) + row % space.Length] * Width));
-            if (_layout.Positions >= 0) ExactKernels.Add(dHidden, Width, Gradient(_layout.Positions + row % space.Length * Width));
+            if (_layout.Positions >= 0) ExactKernels.Add(dHidden, Width, Gradient(_layout.Positions + PositionOf(space, row) * Width));
         }
 
         ready?.Invoke(_layout.Embedding, _config.VocabularySize * Width);
@@ -164,14 +166,14 @@ internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
         if (norm.Bias >= 0) ready?.Invoke(norm.Bias, Width);
     }
 
-    private void Rotate(float* rowsOfHeads, int rows, int length, bool back)
+    private void Rotate(float* rowsOfHeads, ActivationSpace space, bool back)
     {
         if (_rotary is null) return;
         var pairs = _config.HeadWidth / 2;
         float* cosines = _rotary.At(0), sines = _rotary.At(_config.ContextTokens * pairs);
-        for (var row = 0; row < rows; row++)
+        for (var row = 0; row < space.Rows; row++)
         {
-            var at = row % length * pairs;
+            var at = PositionOf(space, row) * pairs;
             for (var head = 0; head < _config.Heads + _config.KeyValueHeads; head++)
                 ExactKernels.Rotate(rowsOfHeads + (long)row * RowChannels + head * _config.HeadWidth, cosines + at, sines + at, pairs, back);
         }
@@ -187,7 +189,7 @@ internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
             var weights = kept.Attention + (long)i * length * length;
             _product.Multiply(length, length, wide, new Matrix(kept.QueryKeyValue + query, RowChannels), new Matrix(kept.QueryKeyValue + key, RowChannels).Transposed,
                 weights, length, triangle: Triangle.LowerResult);
-            ExactKernels.CausalSoftmax(weights, length, scale);
+            ExactKernels.CausalSoftmax(weights, length, StartsOf(space, i), scale);
             _product.Multiply(length, wide, length, new Matrix(weights, length), new Matrix(kept.QueryKeyValue + value, RowChannels),
                 kept.Attended + OutputOf(i, length), Width, triangle: Triangle.LowerLeft);
         }
@@ -206,7 +208,7 @@ internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
             var dScores = space.DScores;
             _product.Multiply(length, wide, length, new Matrix(weights, length).Transposed, dOutput, space.DQueryKeyValue + value, RowChannels, add: true, Triangle.UpperLeft);
             _product.Multiply(length, length, wide, dOutput, new Matrix(kept.QueryKeyValue + value, RowChannels).Transposed, dScores, length, triangle: Triangle.LowerResult);
-            ExactKernels.CausalSoftmaxBack(weights, dScores, length, scale);
+            ExactKernels.CausalSoftmaxBack(weights, dScores, length, StartsOf(space, i), scale);
             _product.Multiply(length, wide, length, new Matrix(dScores, length), new Matrix(kept.QueryKeyValue + key, RowChannels),
                 space.DQueryKeyValue + query, RowChannels, triangle: Triangle.LowerLeft);
             _product.Multiply(length, wide, length, new Matrix(dScores, length).Transposed, new Matrix(kept.QueryKeyValue + query, RowChannels),
@@ -223,6 +225,10 @@ internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
         return (sequence + head * wide, sequence + (heads + sharedHead) * wide, sequence + (heads + shared + sharedHead) * wide);
     }
 
+    private ReadOnlySpan<int> StartsOf(ActivationSpace space, int i) => space.Starts.AsSpan(i / _config.Heads * space.Length, space.Length);
+
+    private static int PositionOf(ActivationSpace space, int row) => row % space.Length - space.Starts[row];
+
     private long OutputOf(int i, int length) => (long)(i / _config.Heads) * length * Width + i % _config.Heads * _config.HeadWidth;
 
     private float* Gradient(int offset) => _gradients is null ? null : _gradients.At(offset);
@@ -233,7 +239,7 @@ internal sealed unsafe partial class ExactArithmetic : ILanguageModelArithmetic
     {
         if (_space is { } fits && fits.Sequences == sequences && fits.Length == length) return fits;
         _space?.Dispose();
-        return _space = new ActivationSpace(_config, sequences, length, _recompute, _adapters?.Rank ?? 0);
+        return _space = new ActivationSpace(_config, sequences, length, _options.Recompute, _adapters?.Rank ?? 0);
     }
 
     public void Dispose()

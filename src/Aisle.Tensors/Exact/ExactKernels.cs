@@ -109,12 +109,15 @@ internal static unsafe class ExactKernels
         }
     }
 
-    /// <summary>Turns row i's first i + 1 scores, times <paramref name="scale"/>, into weights that add up to 1; the rest becomes zero.</summary>
-    public static void CausalSoftmax(float* scores, int length, float scale)
+    /// <summary>Turns row i's scores from <paramref name="starts"/>[i] through i, times <paramref name="scale"/>, into weights that add up to 1; the rest becomes zero.</summary>
+    public static void CausalSoftmax(float* scores, int length, ReadOnlySpan<int> starts, float scale)
     {
         for (var row = 0; row < length; row++, scores += length)
         {
-            var count = row + 1;
+            var first = starts[row];
+            new Span<float>(scores, first).Clear();
+            scores += first;
+            var count = row + 1 - first;
             var most = Max(scores, count) * scale;
             var sum = Vector512<float>.Zero;
             for (var i = 0; i < count; i += Lanes)
@@ -126,21 +129,28 @@ internal static unsafe class ExactKernels
 
             var share = Vector512.Create(1 / Fold(sum));
             for (var i = 0; i < count; i += Lanes) Store(Load(scores, i, count) * share, scores, i, count);
-            new Span<float>(scores + count, length - count).Clear();
+            new Span<float>(scores + count, length - first - count).Clear();
+            scores -= first;
         }
     }
 
     /// <summary>Replaces what flows back to the weights of <see cref="CausalSoftmax"/> by what flows back to the scores.</summary>
-    public static void CausalSoftmaxBack(float* weights, float* back, int length, float scale)
+    public static void CausalSoftmaxBack(float* weights, float* back, int length, ReadOnlySpan<int> starts, float scale)
     {
         for (var row = 0; row < length; row++, weights += length, back += length)
         {
-            var count = row + 1;
+            var first = starts[row];
+            new Span<float>(back, first).Clear();
+            weights += first;
+            back += first;
+            var count = row + 1 - first;
             var sum = Vector512<float>.Zero;
             for (var i = 0; i < count; i += Lanes) sum = Vector512.FusedMultiplyAdd(Load(weights, i, count), Load(back, i, count), sum);
             var mean = Vector512.Create(Fold(sum));
             for (var i = 0; i < count; i += Lanes) Store((Load(back, i, count) - mean) * Load(weights, i, count) * Vector512.Create(scale), back, i, count);
-            new Span<float>(back + count, length - count).Clear();
+            new Span<float>(back + count, length - first - count).Clear();
+            weights -= first;
+            back -= first;
         }
     }
 

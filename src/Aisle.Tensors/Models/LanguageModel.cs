@@ -29,13 +29,13 @@ public sealed partial class LanguageModel : IDisposable
         Config = config;
         _options = options ?? new LanguageModelOptions();
         if (choice != ArithmeticChoice.Exact && _options != new LanguageModelOptions())
-            throw new AisleException("AISLE-5014", "bfloat16 weights and recomputed activations are part of the exact arithmetic, and libtorch was chosen.",
+            throw new AisleException("AISLE-5014", "bfloat16 weights, recomputed activations and separate documents are part of the exact arithmetic, and libtorch was chosen.",
                 $"Set {ArithmeticChoices.Variable} to exact, or leave those options out.");
         _layout = new ModelLayout(config);
         _weights = new Arena(ParameterCount);
         _gradients = new Arena(ParameterCount);
         _arithmetic = choice == ArithmeticChoice.Exact
-            ? new ExactArithmetic(config, _layout, new ExactWeights(_weights, _layout, _options.Precision), _gradients, adapters: null, _options.Recompute)
+            ? new ExactArithmetic(config, _layout, new ExactWeights(_weights, _layout, _options.Precision), _gradients, adapters: null, _options)
             : new TorchArithmetic(config, _layout, _weights, _gradients);
     }
 

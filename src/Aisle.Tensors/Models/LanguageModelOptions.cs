@@ -8,6 +8,10 @@ public sealed record LanguageModelOptions
 
     /// <summary>Keep only each layer's input for the way back, and compute the rest a second time: less memory, more work, the same bits.</summary>
     public bool Recompute { get; init; }
+
+    /// <summary>The token that begins a document, for sequences packed with several: positions start again at it and attention does not reach back before it,
+    /// so each document is computed as if it stood alone. Null: a sequence is one text. Belongs to the result.</summary>
+    public int? DocumentStart { get; init; }
 }
 
 /// <summary>What the weights are while the model computes. Sums, activations and gradients are float32 always.</summary>

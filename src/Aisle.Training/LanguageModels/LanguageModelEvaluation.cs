@@ -21,13 +21,14 @@ public static class LanguageModelEvaluation
 {
     private const int SequencesAtOnce = 4;
 
-    public static Task<EvaluationResult> RunAsync(string modelFolder, string tokensFolder, IProgress<(long Done, long Total)>? progress, CancellationToken cancellationToken) =>
-        Task.Run(() => Run(modelFolder, tokensFolder, progress, cancellationToken), cancellationToken);
+    /// <param name="separateDocuments">Whether each document of a window is read as if it stood alone.</param>
+    public static Task<EvaluationResult> RunAsync(string modelFolder, string tokensFolder, bool separateDocuments, IProgress<(long Done, long Total)>? progress, CancellationToken cancellationToken) =>
+        Task.Run(() => Run(modelFolder, tokensFolder, separateDocuments, progress, cancellationToken), cancellationToken);
 
-    private static EvaluationResult Run(string modelFolder, string tokensFolder, IProgress<(long Done, long Total)>? progress, CancellationToken cancellationToken)
+    private static EvaluationResult Run(string modelFolder, string tokensFolder, bool separateDocuments, IProgress<(long Done, long Total)>? progress, CancellationToken cancellationToken)
     {
-        using var model = LanguageModel.Load(modelFolder);
         var description = TokensDescription.Read(tokensFolder);
+        using var model = LanguageModel.Load(modelFolder, new LanguageModelOptions { DocumentStart = separateDocuments ? description.EndOfText : null });
         using var tokens = new TokenFile(Path.Combine(tokensFolder, "validation.u16"), description.ValidationTokens);
         var context = model.Config.ContextTokens;
         var windows = (description.ValidationTokens - 1) / context;

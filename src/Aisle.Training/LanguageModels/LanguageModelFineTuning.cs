@@ -27,7 +27,7 @@ public sealed class LanguageModelFineTuning : ITrainable
         var description = TokensDescription.Read(tokensFolder);
         Check(recipe, LanguageModel.ReadConfig(modelFolder), description);
         _samples = new TokenSamples(recipe, tokensFolder, description);
-        _model = AdaptedLanguageModel.Load(modelFolder, LoraOf(recipe), ModelKeys.OptionsOf(recipe));
+        _model = AdaptedLanguageModel.Load(modelFolder, LoraOf(recipe), ModelKeys.OptionsOf(recipe, description.EndOfText));
         Runs = [.. _model.Slots.Select(slot => new ParameterRun(slot.Offset, slot.Length, slot.Decays ? ParameterKind.Decayed : ParameterKind.Undecayed))];
     }
 
@@ -48,7 +48,7 @@ public sealed class LanguageModelFineTuning : ITrainable
     /// <summary>The adapters of a recipe: <c>model.rank</c>, <c>model.alpha</c> and <c>model.targets</c> (names with commas between them; none for all of attention).</summary>
     public static LoraOptions LoraOf(TrainingRecipe recipe)
     {
-        recipe.RefuseOtherModelKeys("base", "rank", "alpha", "targets", ModelKeys.Precision, ModelKeys.Recompute);
+        recipe.RefuseOtherModelKeys("base", "rank", "alpha", "targets", ModelKeys.Precision, ModelKeys.Recompute, ModelKeys.SeparateDocuments);
         return new LoraOptions
         {
             Rank = ModelKeys.Whole(recipe, "rank", 8),

@@ -16,7 +16,7 @@ public sealed class LanguageModelTraining : ITrainable
         _recipe = recipe;
         var description = TokensDescription.Read(tokensFolder);
         _samples = new TokenSamples(recipe, tokensFolder, description);
-        _model = new LanguageModel(ConfigOf(recipe, description), ModelKeys.OptionsOf(recipe));
+        _model = new LanguageModel(ConfigOf(recipe, description), ModelKeys.OptionsOf(recipe, description.EndOfText));
         Runs = [.. _model.Slots.Select(slot => new ParameterRun(slot.Offset, slot.Length, slot.Decays ? ParameterKind.Decayed : ParameterKind.Undecayed))];
     }
 
@@ -36,7 +36,7 @@ public sealed class LanguageModelTraining : ITrainable
     /// <exception cref="AisleException">The shape is impossible; the message names every fault.</exception>
     public static LanguageModelConfig ConfigOf(TrainingRecipe recipe, TokensDescription tokens)
     {
-        recipe.RefuseOtherModelKeys("layers", "width", "heads", "feedForward", ModelKeys.Precision, ModelKeys.Recompute);
+        recipe.RefuseOtherModelKeys("layers", "width", "heads", "feedForward", ModelKeys.Precision, ModelKeys.Recompute, ModelKeys.SeparateDocuments);
         var config = new LanguageModelConfig
         {
             VocabularySize = tokens.VocabularySize,

@@ -27,7 +27,7 @@ public sealed record MemoryPlan(long Weights, long Gradients, long Optimizer, lo
     public static MemoryPlan Of(LanguageModelConfig config, LoraOptions? lora, TrainingRecipe recipe, int workers)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(workers, 1);
-        var model = ModelMemoryPlan.Of(config, lora, ModelKeys.OptionsOf(recipe), recipe.SequencesPerSlice, recipe.ContextTokens);
+        var model = ModelMemoryPlan.Of(config, lora, ModelKeys.OptionsOf(recipe, endOfText: null), recipe.SequencesPerSlice, recipe.ContextTokens);
         var learning = lora is null ? config.ParameterCount : AdaptedLanguageModel.CountParameters(config, lora);
         var slots = recipe.Optimizer.Create().Slots.Count;
         return new MemoryPlan(

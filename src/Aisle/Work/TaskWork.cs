@@ -18,7 +18,7 @@ internal static class TaskWork
         var outputs = spec.Outputs.ToImmutableSortedDictionary(port => port, port => Directory.CreateDirectory(Path.Combine(start.Scratch, "out", port)).FullName, StringComparer.Ordinal);
 
         var counts = spec.Program.StartsWith("evaluate-language-model@", StringComparison.Ordinal)
-            ? await EvaluateAsync(inputs["model"], inputs["tokens"], outputs["evaluation"], cancellationToken)
+            ? await EvaluateAsync(spec, inputs["model"], inputs["tokens"], outputs["evaluation"], cancellationToken)
             : await TransformAsync(spec, inputs.ToImmutable(), outputs, cancellationToken);
 
         var stored = new SortedDictionary<string, Digest>(StringComparer.Ordinal);
@@ -42,9 +42,9 @@ internal static class TaskWork
         return result.Counts;
     }
 
-    private static async Task<RecordCounts?> EvaluateAsync(string model, string tokens, string output, CancellationToken cancellationToken)
+    private static async Task<RecordCounts?> EvaluateAsync(JobSpec spec, string model, string tokens, string output, CancellationToken cancellationToken)
     {
-        var evaluation = await LanguageModelEvaluation.RunAsync(model, tokens, new SteadyProgress().Of<(long Done, long Total)>(at => (at.Done, at.Total), "windows"), cancellationToken);
+        var evaluation = await LanguageModelEvaluation.RunAsync(model, tokens, spec.Parameters.GetValueOrDefault("model.separateDocuments") == "true", new SteadyProgress().Of<(long Done, long Total)>(at => (at.Done, at.Total), "windows"), cancellationToken);
         await File.WriteAllBytesAsync(Path.Combine(output, "evaluation.json"), evaluation.ToJson(), cancellationToken);
         JobProcess.Log($"{evaluation.BitsPerByte:F4} bits per byte on {evaluation.Bytes:N0} bytes of held-out text ({evaluation.LossPerToken:F4} nats a token, {evaluation.Tokens:N0} tokens)");
         return null;

@@ -87,5 +87,5 @@ public sealed class FineTuningTests : IDisposable
     }
 
     private static async Task<double> EvaluateAsync(string model, string tokens) =>
-        (await LanguageModelEvaluation.RunAsync(model, tokens, null, CancellationToken.None)).LossPerToken;
+        (await LanguageModelEvaluation.RunAsync(model, tokens, separateDocuments: false, null, CancellationToken.None)).LossPerToken;
 }

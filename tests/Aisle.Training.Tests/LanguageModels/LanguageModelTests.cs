@@ -24,9 +24,9 @@ public sealed class LanguageModelTests : IDisposable
 
         var model = new FolderCheckpointStore(Path.Combine(_folder, "store")).PathOf(alone.Model!.Value);
         Assert.Equal(["config.json", "model.safetensors", "tokenizer.json"], Directory.EnumerateFiles(model).Select(Path.GetFileName).Order());
-        var evaluation = await LanguageModelEvaluation.RunAsync(model, tokens, null, CancellationToken.None);
+        var evaluation = await LanguageModelEvaluation.RunAsync(model, tokens, separateDocuments: false, null, CancellationToken.None);
         Assert.True(evaluation.LossPerToken < Math.Log(Vocabulary) - 0.5, $"{evaluation.LossPerToken} nats a token is no better than chance.");
-        Assert.Equal(evaluation, await LanguageModelEvaluation.RunAsync(model, tokens, null, CancellationToken.None));
+        Assert.Equal(evaluation, await LanguageModelEvaluation.RunAsync(model, tokens, separateDocuments: false, null, CancellationToken.None));
     }
 
     [Fact]
