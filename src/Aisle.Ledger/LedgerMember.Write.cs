@@ -1,3 +1,5 @@
+using System.Buffers;
+using Aisle.Ledger.Consensus;
 using Aisle.Ledger.Log;
 
 namespace Aisle.Ledger;
@@ -7,10 +9,12 @@ public sealed partial class LedgerMember
 {
     private readonly WriteAheadLog _log;
     private readonly List<Proposal> _batch = [];
-    private readonly List<ReadOnlyMemory<byte>> _batchBytes = [];
-    private Task<long>? _snapshot;      // the one being written, of entry _snapshotIndex
-    private long _snapshotIndex;
-    private long _newestSnapshot;       // the newest whole one; 0 without
+    // There is one member, and so one term.
+    private const long Term = 1;
+
+    private Task<long>? _snapshot;          // the one being written, of entry _snapshotPosition
+    private LogPosition _snapshotPosition;
+    private long _newestSnapshot;           // the newest whole one; 0 without
     private long _rollAt;
 
     private async Task WriteAsync()
@@ -19,8 +23,7 @@ public sealed partial class LedgerMember
         {
             while (await _queue.Reader.WaitToReadAsync().ConfigureAwait(false))
             {
-                Gather();
-                _log.Append(_batchBytes);
+                _log.Append(null, null, [new Entry(Term, _log.Last.Index + 1, EntryKind.Commands, Gather())]);
                 _log.Flush();
                 ApplyAndAnswer();
                 // Only when nobody waits: under load the next batch proves this one flushed just as well.
@@ -38,18 +41,21 @@ public sealed partial class LedgerMember
         }
     }
 
-    private void Gather()
+    /// <summary>Takes what waits, and gives its bytes: a JSON array of commands.</summary>
+    private ReadOnlyMemory<byte> Gather()
     {
         _batch.Clear();
-        _batchBytes.Clear();
-        var bytes = 0;
-        while (_batch.Count < _options.MaxBatchCommands && _queue.Reader.TryPeek(out var next) && (_batch.Count == 0 || bytes + next.Bytes.Length <= LedgerOptions.MaxBatchBytes))
+        var array = new ArrayBufferWriter<byte>();
+        while (_batch.Count < _options.MaxBatchCommands && _queue.Reader.TryPeek(out var next)
+            && (_batch.Count == 0 || array.WrittenCount + next.Bytes.Length <= LedgerOptions.MaxBatchBytes))
         {
             _queue.Reader.TryRead(out _);
+            array.Write(_batch.Count == 0 ? "["u8 : ","u8);
+            array.Write(next.Bytes.Span);
             _batch.Add(next);
-            _batchBytes.Add(next.Bytes);
-            bytes += next.Bytes.Length;
         }
+        array.Write("]"u8);
+        return array.WrittenMemory;
     }
 
     private void ApplyAndAnswer()
@@ -70,9 +76,9 @@ public sealed partial class LedgerMember
     {
         if (_snapshot is not null) await FinishSnapshotAsync().ConfigureAwait(false);
         _log.Roll();
-        var (index, state) = (_log.LastIndex, _state);
-        _snapshotIndex = index;
-        _snapshot = Task.Run(() => SnapshotFiles.Write(_directory, index, state));
+        var (position, state) = (_log.Last, _state);
+        _snapshotPosition = position;
+        _snapshot = Task.Run(() => SnapshotFiles.Write(_disk, position, [], to => LedgerCodec.Write(state, to)));
     }
 
     /// <summary>The newest two snapshots stay, and the log after the older one: should the newest go bad, the older and the log still give every entry.</summary>
@@ -80,9 +86,10 @@ public sealed partial class LedgerMember
     {
         var bytes = await _snapshot!.ConfigureAwait(false);
         _snapshot = null;
+        _log.Mark(_snapshotPosition);
         _log.CutThrough(_newestSnapshot);
-        SnapshotFiles.DeleteBefore(_directory, _newestSnapshot);
-        _newestSnapshot = _snapshotIndex;
+        SnapshotFiles.DeleteBefore(_disk, _newestSnapshot);
+        _newestSnapshot = _snapshotPosition.Index;
         // A large state is written less often, so that snapshots never cost more than the log itself.
         _rollAt = Math.Clamp(bytes, _options.SegmentBytes, LedgerOptions.MaxSegmentBytes);
     }

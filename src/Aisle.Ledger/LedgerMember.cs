@@ -13,7 +13,7 @@ public sealed partial class LedgerMember : ILedger, IAsyncDisposable
 {
     private readonly string _directory;
     private readonly LedgerOptions _options;
-    private readonly DirectoryLock _lock;
+    private readonly FileDisk _disk;
     private readonly Channel<Proposal> _queue;
     private readonly Task _loop;
     private LedgerState _state;
@@ -21,11 +21,11 @@ public sealed partial class LedgerMember : ILedger, IAsyncDisposable
     private AisleException? _failure;   // set once; nothing is written after it
     private int _disposed;
 
-    private LedgerMember(string directory, LedgerOptions options, DirectoryLock directoryLock, WriteAheadLog log, LedgerState state, LedgerRecovery recovery)
+    private LedgerMember(string directory, LedgerOptions options, FileDisk disk, WriteAheadLog log, LedgerState state, LedgerRecovery recovery)
     {
         _directory = directory;
         _options = options;
-        _lock = directoryLock;
+        _disk = disk;
         _log = log;
         _state = state;
         _newestSnapshot = recovery.SnapshotIndex;
@@ -91,7 +91,7 @@ public sealed partial class LedgerMember : ILedger, IAsyncDisposable
         await _loop.ConfigureAwait(false);
         End(Stopped());
         _log.Dispose();
-        _lock.Dispose();
+        _disk.Dispose();
     }
 
     private AisleException Stopped() => new(LedgerCodes.Stopped, $"The ledger in {_directory} was stopped.", "Start it again with `aisle up`.");

@@ -37,7 +37,7 @@ public sealed record LedgerOptions
     internal const long MaxSegmentBytes = 256 << 20;
 
     /// <summary>Commands in one batch stop short of this, so that a record always fits what recovery accepts.</summary>
-    internal const int MaxBatchBytes = LogRecord.MaxPayloadBytes / 4;
+    internal const int MaxBatchBytes = EntryCodec.MaxPayloadBytes / 4;
 
     private static ArgumentOutOfRangeException Bad(string name, long value, string range) => new(name, value, $"Choose {range}.");
 }

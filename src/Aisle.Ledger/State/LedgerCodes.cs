@@ -42,4 +42,7 @@ public static class LedgerCodes
 
     /// <summary>The directory cannot be read, made or opened.</summary>
     public const string DirectoryUnusable = "AISLE-2056";
+
+    /// <summary>The directory belongs to another member or another cluster.</summary>
+    public const string OtherMember = "AISLE-2057";
 }

@@ -1,3 +1,6 @@
+using System.Buffers.Binary;
+using Aisle.Artifacts;
+using Aisle.Ledger.Consensus;
 using Aisle.Ledger.Log;
 using CsCheck;
 using static Aisle.Ledger.Tests.Make;
@@ -40,8 +43,8 @@ public sealed class Damage : IDisposable
                 refused++;
             }
         }
-        // Only the last seal can go bad without being missed.
-        Assert.InRange(opened, 0, LogRecord.HeaderBytes);
+        // Only seals, end marks and the segment's own header can go bad without anything being missed.
+        Assert.InRange(opened, 0, LogSegment.HeaderBytes + 6 * LogFrame.HeadBytes + 4 * LogFrame.TailBytes);
         Assert.Equal(end, opened + refused);
     }
 
@@ -49,7 +52,7 @@ public sealed class Damage : IDisposable
     public async Task No_single_missing_file_loses_an_acknowledged_command()
     {
         var before = await WriteAsync(commands: 300, segmentBytes: 4 << 10);
-        var files = Directory.EnumerateFiles(_directory.Path).Where(file => !file.Contains("ledger.", StringComparison.Ordinal)).ToList();
+        var files = Directory.EnumerateFiles(_directory.Path).Where(file => !file.EndsWith(".lock", StringComparison.Ordinal) && !file.EndsWith(".pid", StringComparison.Ordinal)).ToList();
         Assert.True(files.Count >= 4, string.Join(", ", files));
         var refused = 0;
         foreach (var file in files)
@@ -110,13 +113,31 @@ public sealed class Damage : IDisposable
     [Fact]
     public async Task An_entry_of_a_newer_program_is_told_from_damage()
     {
-        var log = WriteAheadLog.Open(_directory.Path, 0, 0, _ => { });
-        log.Append(["{\"command\":\"fromTheFuture\"}"u8.ToArray()]);
-        log.Flush();
-        log.Dispose();
+        using (var disk = FileDisk.Open(_directory.Path))
+        using (var log = WriteAheadLog.Open(disk, LogModel.Identity))
+        {
+            log.Append(null, null, [new Entry(1, 1, EntryKind.Commands, "[{\"command\":\"fromTheFuture\"}]"u8.ToArray())]);
+            log.Flush();
+        }
         var refused = await Assert.ThrowsAsync<AisleException>(() => LedgerMember.OpenAsync(_directory.Path, cancellationToken: Ct));
         Assert.Equal(LedgerCodes.UnknownFormat, refused.Code);
-        Assert.Contains("at byte 24", refused.What);
+        Assert.Contains("Entry 1 ", refused.What);
+    }
+
+    [Fact]
+    public async Task A_directory_of_the_first_format_is_refused_with_a_next_step_and_left_as_it_is()
+    {
+        // Magic, format 1, first entry 1 and their checksum, as the first programs began a log.
+        var old = new byte[65536];
+        "AISLELOG"u8.CopyTo(old);
+        (old[8], old[12]) = (1, 1);
+        BinaryPrimitives.WriteUInt32LittleEndian(old.AsSpan(20), Crc32C.Of(old.AsSpan(0, 20)));
+        var path = Path.Combine(_directory.Path, "log-00000000000000000001.seg");
+        await File.WriteAllBytesAsync(path, old, Ct);
+        var refused = await Assert.ThrowsAsync<AisleException>(() => LedgerMember.OpenAsync(_directory.Path, cancellationToken: Ct));
+        Assert.Equal(LedgerCodes.UnknownFormat, refused.Code);
+        Assert.Contains("move the directory away", refused.Next);
+        Assert.Equal(old, await File.ReadAllBytesAsync(path, Ct));
     }
 
     [Fact]
@@ -129,7 +150,7 @@ public sealed class Damage : IDisposable
             foreach (var command in commands) await ledger.ProposeAsync(command, Ct);
         }
         var texts = states.ToDictionary(state => state.Revision, state => state.Text());
-        var files = Directory.EnumerateFiles(_directory.Path, "*-*").Order(StringComparer.Ordinal).ToArray();
+        var files = Directory.EnumerateFiles(_directory.Path).Where(file => !file.EndsWith(".lock", StringComparison.Ordinal) && !file.EndsWith(".pid", StringComparison.Ordinal)).Order(StringComparer.Ordinal).ToArray();
         // The zeros behind the records would take most of the hits.
         foreach (var file in files.Where(file => file.EndsWith(".seg", StringComparison.Ordinal)))
         {
