@@ -7,9 +7,15 @@ namespace Aisle.Benchmarks;
 /// <param name="Run">Measures case after case; given whether to run tiny, which shows that it works and says nothing about speed.</param>
 internal sealed record Benchmark(string Name, string About, Func<bool, IAsyncEnumerable<CaseResult>> Run)
 {
+    /// <summary>Measures only the cases whose names hold a text; null where the benchmark knows no such choice.</summary>
+    public Func<bool, string, IAsyncEnumerable<CaseResult>>? RunSome { get; init; }
+
     public static IReadOnlyList<Benchmark> All { get; } =
     [
-        new("exchange", "summing gradients among processes over loopback TCP and shared memory, beside Gloo and OpenMPI", ExchangeBenchmark.RunAsync),
+        new("exchange", "summing gradients among processes over loopback TCP and shared memory, beside Gloo and OpenMPI", isSmall => ExchangeBenchmark.RunAsync(isSmall, ""))
+        {
+            RunSome = ExchangeBenchmark.RunAsync,
+        },
         new("training", "tokens a second of a language model on one and two workers, beside PyTorch and beside two runs that share nothing", TrainingBenchmark.RunAsync),
         new("exactness", "a step with sums in which order cannot matter, beside the same engine summing floats as they come", ExactnessBenchmark.RunAsync),
         new("audit", "two workers of which a second one computes a 64th of all slices too, beside two that nobody looks after", AuditBenchmark.RunAsync),

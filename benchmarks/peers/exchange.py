@@ -1,5 +1,6 @@
 """One rank of Gloo's all-reduce; talks like ExchangeRank.cs. Arguments: rank, ranks, floats to sum, file to meet at."""
 import hashlib
+import resource
 import sys
 import time
 
@@ -26,10 +27,12 @@ for order in sys.stdin:
         print(hashlib.sha256(values.numpy().tobytes()).hexdigest() if right else "wrong", flush=True)
         continue
     sums = int(order.split()[1])
-    spent = 0.0
+    spent = user = kernel = 0.0
     for _ in range(sums):
         values.copy_(own)
-        start = time.perf_counter()
+        before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         dist.all_reduce(values)
         spent += time.perf_counter() - start
-    print(spent * 1000 / sums, flush=True)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        user, kernel = user + after.ru_utime - before.ru_utime, kernel + after.ru_stime - before.ru_stime
+    print(spent * 1000 / sums, user * 1000 / sums, kernel * 1000 / sums, flush=True)

@@ -9,7 +9,8 @@ using Aisle.Training.Numerics;
 namespace Aisle.Benchmarks.Exchange;
 
 /// <summary>
-/// One rank of ours. Says its endpoint, is told everyone's, and then obeys: <c>time N</c> is answered with the mean milliseconds of N sums,
+/// One rank of ours. Says its endpoint, is told everyone's, and then obeys: <c>time N</c> is answered with the mean milliseconds of N sums
+/// and of processor time that each took here (user, then kernel),
 /// <c>check</c> with the digest of a sum that was found right. Ends with its standard input. The peer's rank in exchange.py talks alike.
 /// </summary>
 internal static class ExchangeRank
@@ -36,13 +37,17 @@ internal static class ExchangeRank
             }
             var sums = Whole(order.Split(' ')[1]);
             long ticks = 0;
+            var before = Environment.CpuUsage;
             for (var i = 0; i < sums; i++)
             {
                 var start = Stopwatch.GetTimestamp();
                 exchange.AllReduce();
                 ticks += Stopwatch.GetTimestamp() - start;
             }
-            Console.WriteLine((ticks * 1000.0 / Stopwatch.Frequency / sums).ToString("R", CultureInfo.InvariantCulture));
+            var used = Environment.CpuUsage;
+            Console.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{ticks * 1000.0 / Stopwatch.Frequency / sums:R} {(used.UserTime - before.UserTime).TotalMilliseconds / sums:R} {(used.PrivilegedTime - before.PrivilegedTime).TotalMilliseconds / sums:R}"));
         }
         return 0;
     }

@@ -35,8 +35,12 @@ internal sealed class RankSet : IDisposable
         return set;
     }
 
-    /// <returns>Milliseconds of one sum: the mean over so many, at the slowest rank.</returns>
-    public async Task<double> TimeAsync(int sums) => (await OrderAsync($"time {sums}")).Max(answer => double.Parse(answer, CultureInfo.InvariantCulture));
+    /// <summary>What one sum takes: the mean over so many.</summary>
+    public async Task<SumTime> TimeAsync(int sums)
+    {
+        var answers = (await OrderAsync($"time {sums}")).Select(answer => answer.Split(' ').Select(part => double.Parse(part, CultureInfo.InvariantCulture)).ToArray()).ToList();
+        return new SumTime(answers.Max(times => times[0]), answers.Sum(times => times.Length > 1 ? times[1] : 0), answers.Sum(times => times.Length > 2 ? times[2] : 0));
+    }
 
     /// <exception cref="BenchmarkFailedException">A rank holds a wrong sum, or the ranks hold different ones.</exception>
     public async Task CheckAsync()
@@ -63,3 +67,9 @@ internal sealed class RankSet : IDisposable
 
     private static string Text(int value) => value.ToString(CultureInfo.InvariantCulture);
 }
+
+/// <summary>Milliseconds of one sum.</summary>
+/// <param name="Slowest">On the clock, at the slowest rank.</param>
+/// <param name="User">Of processor, all ranks together; 0 where the side does not say.</param>
+/// <param name="Kernel">The same within the kernel.</param>
+internal readonly record struct SumTime(double Slowest, double User, double Kernel);
