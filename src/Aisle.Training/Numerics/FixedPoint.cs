@@ -7,7 +7,7 @@ namespace Aisle.Training.Numerics;
 /// Sums in which order cannot matter: each slice's gradient is rounded once to a 64-bit fixed-point number, <c>q = round(g · 2^bits)</c>,
 /// and from then on only integers are added. Any grouping gives the same bits.
 /// </summary>
-public static class FixedPoint
+public static partial class FixedPoint
 {
     /// <summary>A rounded value stays below 2^51 in magnitude, so that 4096 of them fit a signed 64-bit sum.</summary>
     public const int MagnitudeBits = 51;
@@ -42,8 +42,9 @@ public static class FixedPoint
                     continue;
                 }
                 var (lower, upper) = Vector512.Widen(values);
-                var first = (lower * scales + Vector512.Create(Magic)).AsInt64() - Vector512.Create(MagicBits);
-                var second = (upper * scales + Vector512.Create(Magic)).AsInt64() - Vector512.Create(MagicBits);
+                // Scaling by a power of two is exact: fused or not, the sum is rounded once and the same.
+                var first = Vector512.MultiplyAddEstimate(lower, scales, Vector512.Create(Magic)).AsInt64() - Vector512.Create(MagicBits);
+                var second = Vector512.MultiplyAddEstimate(upper, scales, Vector512.Create(Magic)).AsInt64() - Vector512.Create(MagicBits);
                 (isFirst ? first : first + Vector512.LoadUnsafe(ref target, at)).StoreUnsafe(ref target, at);
                 (isFirst ? second : second + Vector512.LoadUnsafe(ref target, at + 8)).StoreUnsafe(ref target, at + 8);
             }
@@ -60,8 +61,8 @@ public static class FixedPoint
                     continue;
                 }
                 var (lower, upper) = Vector256.Widen(values);
-                var first = (lower * scales + Vector256.Create(Magic)).AsInt64() - Vector256.Create(MagicBits);
-                var second = (upper * scales + Vector256.Create(Magic)).AsInt64() - Vector256.Create(MagicBits);
+                var first = Vector256.MultiplyAddEstimate(lower, scales, Vector256.Create(Magic)).AsInt64() - Vector256.Create(MagicBits);
+                var second = Vector256.MultiplyAddEstimate(upper, scales, Vector256.Create(Magic)).AsInt64() - Vector256.Create(MagicBits);
                 (isFirst ? first : first + Vector256.LoadUnsafe(ref target, at)).StoreUnsafe(ref target, at);
                 (isFirst ? second : second + Vector256.LoadUnsafe(ref target, at + 4)).StoreUnsafe(ref target, at + 4);
             }
@@ -115,13 +116,7 @@ public static class FixedPoint
     public static void Mean(ReadOnlySpan<long> sum, Span<float> mean, int fractionBits, double divisor)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(mean.Length, sum.Length);
-        var scale = PowerOfTwo(-fractionBits);
-        if (divisor >= 1 && double.IsPow2(divisor))
-        {
-            // Exact, as the division would be, and a division costs several times a multiplication.
-            scale /= divisor;
-            divisor = 1;
-        }
+        (var scale, divisor) = BackToMean(fractionBits, divisor);
         var divides = divisor != 1;
         ref var source = ref MemoryMarshal.GetReference(sum);
         ref var target = ref MemoryMarshal.GetReference(mean);

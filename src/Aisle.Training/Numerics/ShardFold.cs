@@ -20,8 +20,8 @@ internal enum NumberForm : byte
 internal readonly unsafe record struct Addend(NumberForm Form, nint At, int Bytes = 0, int Elements = 0);
 
 /// <summary>
-/// The sum of a shard in one pass over all its addends: a stretch that fits the first-level cache is rounded, added and turned into the mean before the next
-/// is touched, so a number is read once and its mean written once, whatever the number of addends.
+/// The sum of a shard in one pass over all its addends: sixteen numbers of each are rounded and added in registers and leave as means, so a number is read once
+/// and its mean written once, whatever the number of addends. Packed ones are unpacked stretch by stretch, in the first-level cache.
 /// </summary>
 internal static unsafe class ShardFold
 {
@@ -32,15 +32,30 @@ internal static unsafe class ShardFold
     [SkipLocalsInit]
     public static bool Reduce(ReadOnlySpan<Addend> addends, Span<float> mean, int fractionBits, double divisor)
     {
-        Span<int> packedAt = addends.Length <= 64 ? stackalloc int[addends.Length] : new int[addends.Length];
+        var isFew = addends.Length <= 64;
+        Span<nint> floats = isFew ? stackalloc nint[addends.Length] : new nint[addends.Length];
+        Span<nint> sums = isFew ? stackalloc nint[addends.Length + 1] : new nint[addends.Length + 1];
+        Span<int> packedAt = isFew ? stackalloc int[addends.Length] : new int[addends.Length];
         packedAt.Clear();
-        Span<long> stretch = stackalloc long[StretchElements];
-        var fits = true;
-        for (var start = 0; start < mean.Length; start += StretchElements)
+        var (floatCount, sumCount) = (0, 0);
+        foreach (var addend in addends)
         {
-            var sum = stretch[..Math.Min(StretchElements, mean.Length - start)];
-            for (var i = 0; i < addends.Length; i++) fits &= Add(addends[i], start, sum, ref packedAt[i], fractionBits, isFirst: i == 0);
-            FixedPoint.Mean(sum, mean.Slice(start, sum.Length), fractionBits, divisor);
+            if (addend.Form == NumberForm.Float32) floats[floatCount++] = addend.At;
+            else if (addend.Form == NumberForm.Fixed64) sums[sumCount++] = addend.At;
+        }
+        var isPacked = floatCount + sumCount < addends.Length;
+        var unpacked = stackalloc long[StretchElements];
+        var step = isPacked ? StretchElements : mean.Length;
+        var fits = true;
+        for (var start = 0; start < mean.Length; start += step)
+        {
+            var length = Math.Min(step, mean.Length - start);
+            if (isPacked)
+            {
+                Unpack(addends, new Span<long>(unpacked, length), packedAt);
+                sums[sumCount] = (nint)(unpacked - start);
+            }
+            fits &= FixedPoint.MeanOf(floats[..floatCount], sums[..(isPacked ? sumCount + 1 : sumCount)], start, mean.Slice(start, length), fractionBits, divisor);
         }
         return fits;
     }
@@ -50,27 +65,32 @@ internal static unsafe class ShardFold
     /// <returns>False when a value was NaN, infinite or too large.</returns>
     public static bool AddTo(Span<long> sum, Addend addend, int fractionBits, bool isFirst)
     {
-        var packedAt = 0;
-        return Add(addend, 0, sum, ref packedAt, fractionBits, isFirst);
-    }
-
-    private static bool Add(Addend addend, int start, Span<long> sum, ref int packedAt, int fractionBits, bool isFirst)
-    {
         switch (addend.Form)
         {
             case NumberForm.Float32:
-                return FixedPoint.Accumulate(new ReadOnlySpan<float>((float*)addend.At + start, sum.Length), sum, fractionBits, isFirst);
+                return FixedPoint.Accumulate(new ReadOnlySpan<float>((float*)addend.At, sum.Length), sum, fractionBits, isFirst);
             case NumberForm.Fixed64:
-                var values = new ReadOnlySpan<long>((long*)addend.At + start, sum.Length);
+                var values = new ReadOnlySpan<long>((long*)addend.At, sum.Length);
                 if (isFirst) values.CopyTo(sum);
                 else FixedPoint.Add(values, sum);
                 return true;
             default:
                 if (isFirst) sum.Clear();
-                var packed = new ReadOnlySpan<byte>((byte*)addend.At + packedAt, addend.Bytes - packedAt);
+                var packed = new ReadOnlySpan<byte>((byte*)addend.At, addend.Bytes);
                 PackedBlocks.AddNext(sum, ref packed);
-                packedAt = addend.Bytes - packed.Length;
                 return true;
+        }
+    }
+
+    private static void Unpack(ReadOnlySpan<Addend> addends, Span<long> sum, Span<int> packedAt)
+    {
+        sum.Clear();
+        for (var i = 0; i < addends.Length; i++)
+        {
+            if (addends[i].Form != NumberForm.Packed) continue;
+            var packed = new ReadOnlySpan<byte>((byte*)addends[i].At + packedAt[i], addends[i].Bytes - packedAt[i]);
+            PackedBlocks.AddNext(sum, ref packed);
+            packedAt[i] = addends[i].Bytes - packed.Length;
         }
     }
 }

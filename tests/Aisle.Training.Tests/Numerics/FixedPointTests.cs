@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Aisle.Training.Numerics;
 using CsCheck;
 
@@ -60,4 +61,46 @@ public sealed class FixedPointTests
             FixedPoint.Mean(sum, mean, bits, divisor);
             for (var i = 0; i < sum.Length; i++) Assert.Equal((float)(sum[i] * Math.Pow(2, -bits) / divisor), mean[i]);
         });
+
+    [Fact]
+    public void Rounding_adding_and_the_mean_in_one_give_the_bits_of_one_after_the_other()
+    {
+        var addend = Consts.Of(NumberForm.Float32, NumberForm.Fixed64, NumberForm.Packed);
+        Gen.Select(addend.Array[1, 6], Gen.Int[1, 2500], Gen.Int, Gen.Bool, Consts.Of(1.0, 3.0, 64.0)).Sample((forms, length, seed, mayBeWrong, divisor) =>
+        {
+            const int bits = 36;
+            var random = new Random(seed);
+            var sum = new long[length];
+            var fits = true;
+            List<byte[]> lent = [];
+            foreach (var form in forms)
+            {
+                float[] values = [.. Enumerable.Range(0, length).Select(_ => (random.NextSingle() - 0.5f) * 100)];
+                if (mayBeWrong && form == NumberForm.Float32) values[random.Next(length)] = random.Next(2) == 0 ? float.NaN : -1e30f;
+                var rounded = new long[length];
+                fits &= FixedPoint.AccumulateScalar(values, rounded, bits);
+                FixedPoint.Add(rounded, sum);
+                var packed = new byte[PackedBlocks.MaxSizeBytes(length)];
+                lent.Add(form switch
+                {
+                    NumberForm.Float32 => MemoryMarshal.AsBytes(values.AsSpan()).ToArray(),
+                    NumberForm.Fixed64 => MemoryMarshal.AsBytes(rounded.AsSpan()).ToArray(),
+                    _ => packed[..PackedBlocks.Pack(rounded, packed)],
+                });
+            }
+            var (expected, mean) = (new float[length], new float[length]);
+            FixedPoint.Mean(sum, expected, bits, divisor);
+            var pins = lent.Select(numbers => GCHandle.Alloc(numbers, GCHandleType.Pinned)).ToList();
+            try
+            {
+                Addend[] addends = [.. forms.Select((form, i) => new Addend(form, pins[i].AddrOfPinnedObject(), lent[i].Length, length))];
+                Assert.Equal(fits, ShardFold.Reduce(addends, mean, bits, divisor));
+                Assert.Equal(expected, mean);
+            }
+            finally
+            {
+                foreach (var pin in pins) pin.Free();
+            }
+        });
+    }
 }
