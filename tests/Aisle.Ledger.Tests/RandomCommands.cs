@@ -28,9 +28,16 @@ internal sealed class RandomCommands(Random random)
     }
 
     /// <param name="holes">Nulls and defaults too, which no log can hold.</param>
-    public LedgerCommand Next(LedgerState state, bool holes) => holes && random.Next(10) == 0 ? WithHoles() : random.Next(13) switch
+    public LedgerCommand Next(LedgerState state, bool holes) => holes && random.Next(10) == 0 ? WithHoles() : random.Next(20) switch
     {
-        0 or 1 => Move(Name(), Content(), random.Next(3) == 0 ? random.Next(4) : null) with { By = random.Next(2) == 0 ? Job() : null },
+        13 => new AdvanceTime { At = At() },
+        14 => new OpenSession(random.Next(9) == 0 ? "" : "client", Lifetime()) { At = At() },
+        15 => random.Next(4) == 0 ? new CloseSession(Session()) { At = At() } : new KeepSession(Session()) { At = At() },
+        16 or 17 => new InSession(Session(), random.Next(4), Next(state, holes: false)) { At = At() },
+        18 => new GrantLease(Name(), "holder" + random.Next(2), Lifetime()) { At = At() },
+        19 => random.Next(3) == 0 ? new ReleaseLease(Name(), Fence(state)) { At = At() } : new RenewLease(Name(), Fence(state)) { At = At() },
+        0 => Move(Name(), Content()) with { Under = random.Next(2) == 0 ? new LeaseProof(Name(), Fence(state)) : null },
+        1 => Move(Name(), Content(), random.Next(3) == 0 ? random.Next(4) : null) with { By = random.Next(2) == 0 ? Job() : null },
         2 => Alias(Name(), random.Next(5) == 0 ? "latest" : "production", Content()),
         3 => random.Next(3) == 0 ? new RemoveName(Name()) { At = At() } : new RemoveEndpoint(Endpoint()) { At = At() },
         4 or 5 => Submit("i" + random.Next(5), random.Next(2) == 0 ? Job() : null, (JobKind)random.Next(random.Next(10) == 0 ? 6 : 4), random.Next(3) == 0, random.Next(-1, 5)),
@@ -42,8 +49,11 @@ internal sealed class RandomCommands(Random random)
         _ => Deploy(Endpoint(), Content(), random.Next(0, 4)),
     };
 
-    private LedgerCommand WithHoles() => random.Next(9) switch
+    private LedgerCommand WithHoles() => random.Next(12) switch
     {
+        9 => new InSession(default, 1, null!) { At = At() },
+        10 => new GrantLease(null!, null!, default) { At = At() },
+        11 => new OpenSession(null!, TimeSpan.MaxValue) { At = At(), Under = new LeaseProof(null!, 0) },
         0 => null!,
         1 => Move(null!, "x"),
         2 => new PlaceJob(Job(), default) { At = At() },
@@ -67,6 +77,12 @@ internal sealed class RandomCommands(Random random)
         var added = Enumerable.Range(first, random.Next(3)).Select(n => new Placement("w" + n, "node" + random.Next(3)));
         return new PlaceJob(id, [.. kept, .. added]) { At = At() };
     }
+
+    private TimeSpan Lifetime() => TimeSpan.FromSeconds(random.Next(0, 300));
+
+    private SessionId Session() => new(random.Next(1, 9));
+
+    private long Fence(LedgerState state) => state.LastFence - random.Next(3);
 
     private string Name() => random.Next(10) == 0 ? "Not a name" : "n" + random.Next(4);
 

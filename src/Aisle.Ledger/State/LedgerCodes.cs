@@ -25,6 +25,23 @@ public static class LedgerCodes
 
     public const string EndpointNotFound = "AISLE-2030";
 
+    /// <summary>The session is not there: it expired, was closed, or never was. The command did not run.</summary>
+    public const string SessionExpired = "AISLE-2031";
+
+    /// <summary>A later command of the session was answered before; this one did not run now.</summary>
+    public const string SequencePassed = "AISLE-2032";
+
+    /// <summary>As many sessions or leases as the ledger keeps.</summary>
+    public const string TooMany = "AISLE-2033";
+
+    public const string LifetimeOutOfRange = "AISLE-2034";
+
+    /// <summary>Somebody else holds the lease.</summary>
+    public const string LeaseHeld = "AISLE-2035";
+
+    /// <summary>The fencing number is not the lease's: it expired, was released, or was granted anew.</summary>
+    public const string LeaseStale = "AISLE-2036";
+
     /// <summary>Another process has the ledger's directory.</summary>
     public const string InUse = "AISLE-2050";
 

@@ -7,6 +7,7 @@ public sealed partial record LedgerState
     public (LedgerState State, LedgerAnswer Answer) Apply(LedgerCommand command)
     {
         var next = this with { Revision = Revision + 1 };
+        if (command?.Under is { } proof && next.FaultOf(proof) is { } stale) return (next, stale);
         return command switch
         {
             MoveName move => next.Apply(move),
@@ -21,6 +22,14 @@ public sealed partial record LedgerState
             CancelJob cancel => next.Apply(cancel),
             DeployEndpoint deploy => next.Apply(deploy),
             RemoveEndpoint remove => next.Apply(remove),
+            AdvanceTime advance => next.Apply(advance),
+            OpenSession open => next.Apply(open),
+            KeepSession keep => next.Apply(keep),
+            CloseSession close => next.Apply(close),
+            InSession once => Apply(once),
+            GrantLease grant => next.Apply(grant),
+            RenewLease renew => next.Apply(renew),
+            ReleaseLease release => next.Apply(release),
             _ => next.Refuse(LedgerCodes.CommandMalformed,
                 $"The ledger has no rule for {command?.GetType().Name ?? "nothing"}.", "Run the same version of aisle on every machine."),
         };

@@ -33,7 +33,30 @@ public sealed partial record LedgerState
 
     /// <summary>Output → identity of the result that had it first: the upward step of lineage.</summary>
     public ImmutableSortedDictionary<Digest, Digest> Producers { get; init; } = ImmutableSortedDictionary<Digest, Digest>.Empty;
+
+    /// <summary>Ledger time: what the newest <see cref="AdvanceTime"/> said. Never goes back.</summary>
+    public DateTimeOffset Time { get; init; }
+
+    /// <summary>Nothing expires before this. It may be early.</summary>
+    public DateTimeOffset NextExpiry { get; init; } = DateTimeOffset.MaxValue;
+
+    public ImmutableSortedDictionary<SessionId, Session> Sessions { get; init; } = ImmutableSortedDictionary<SessionId, Session>.Empty;
+
+    public long LastSessionNumber { get; init; }
+
+    public ImmutableSortedDictionary<string, Lease> Leases { get; init => field = value.Ordinal(); } = OrdinalMap.Empty<Lease>();
+
+    /// <summary>Highest fencing number ever granted.</summary>
+    public long LastFence { get; init; }
 }
+
+/// <summary>A client whose commands run once each.</summary>
+/// <param name="LastSequence">Sequence of the newest command that ran; 0 before the first.</param>
+/// <param name="Answer">What it was told, for a retry.</param>
+public sealed record Session(string Client, TimeSpan Lifetime, DateTimeOffset ExpiresAt, long LastSequence = 0, LedgerAnswer? Answer = null);
+
+/// <summary>Somebody's right to act, for a time.</summary>
+public sealed record Lease(string Holder, long Fence, TimeSpan Lifetime, DateTimeOffset ExpiresAt);
 
 /// <summary>A name's history, oldest first, and its movable aliases. <c>@latest</c> is always the newest version.</summary>
 public sealed record NameEntry
