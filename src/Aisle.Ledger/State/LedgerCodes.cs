@@ -62,4 +62,13 @@ public static class LedgerCodes
 
     /// <summary>The directory belongs to another member or another cluster.</summary>
     public const string OtherMember = "AISLE-2057";
+
+    /// <summary>Bytes from another member are no message.</summary>
+    public const string MessageMalformed = "AISLE-2070";
+
+    /// <summary>Another member speaks a newer version.</summary>
+    public const string MessageTooNew = "AISLE-2071";
+
+    /// <summary>What another member says cannot be reconciled with what was agreed; final for this process.</summary>
+    public const string Diverged = "AISLE-2072";
 }
