@@ -41,10 +41,19 @@ internal static class BitsProgram
         var mean = new float[Length];
         FixedPoint.Mean(sum, mean, 36, 3);
         Say("mean", mean);
+        SayReduced(Numbers(1), sum);
         var residual = new float[Length];
         PublishedGradient.Round(mean, residual, PublishedForm.Int8);
         Say("published", mean);
         return 0;
+    }
+
+    private static unsafe void SayReduced(float[] values, long[] sum)
+    {
+        var mean = new float[Length];
+        fixed (float* floats = values)
+        fixed (long* longs = sum) ShardFold.Reduce([new Addend(NumberForm.Float32, (nint)floats), new Addend(NumberForm.Fixed64, (nint)longs)], mean, 36, 3);
+        Say("reduced", mean);
     }
 
     private static void Say<T>(string what, T[] numbers)

@@ -17,6 +17,17 @@ internal sealed unsafe class GatheredSend : IDisposable
     /// <summary>Bytes added since it was last empty.</summary>
     public long Bytes { get; private set; }
 
+    /// <summary>Bytes not yet sent.</summary>
+    public long Left
+    {
+        get
+        {
+            long bytes = 0;
+            for (var i = _first; i < _end; i++) bytes += _pieces[i].Bytes;
+            return bytes;
+        }
+    }
+
     /// <summary>Whether a frame's two pieces fit.</summary>
     public bool HasRoom => _end + 2 <= MostPieces;
 

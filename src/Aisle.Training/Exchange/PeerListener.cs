@@ -42,6 +42,10 @@ internal readonly record struct PeerHello(long Term, MemberId From, MemberId To,
 /// <summary>Where peers bring their frames: a TCP port, a Unix socket beside it for peers on this host, and one thread for each connection.</summary>
 internal sealed class PeerListener : IDisposable
 {
+    /// <summary>What all peers together may have under way to this worker, however many send at once.</summary>
+    public const int WindowBytes = 16 << 20;
+    private const int LargestGrantBytes = 4 << 20;
+    private const int SmallestGrantBytes = 128 << 10; // so that the bound holds up to 128 peers
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
     private readonly Socket? _localListener;
     private readonly ExchangeTransport _transport;
@@ -88,6 +92,14 @@ internal sealed class PeerListener : IDisposable
         }
     }
 
+    /// <summary>Under the lock. A peer that has been granted more keeps it until what it has sent is taken in: a grant is never taken back.</summary>
+    private void Share()
+    {
+        if (_closed || _open.Count == 0) return;
+        var grant = Math.Clamp(WindowBytes / _open.Count, SmallestGrantBytes, LargestGrantBytes);
+        foreach (var connection in _open) connection.Grant(grant);
+    }
+
     private void Accept(Socket listener)
     {
         while (true)
@@ -118,6 +130,7 @@ internal sealed class PeerListener : IDisposable
             {
                 if (_closed) return;
                 _open.Add(connection);
+                Share();
             }
             if (!connection.TryReceive(out var hello, out var body) || hello != FrameKind.PeerHello) return;
             var said = PeerHello.Parse(body);
@@ -142,7 +155,7 @@ internal sealed class PeerListener : IDisposable
             arena?.Release();
             lock (_gate)
             {
-                if (connection is not null) _open.Remove(connection);
+                if (connection is not null && _open.Remove(connection)) Share();
             }
         }
     }
