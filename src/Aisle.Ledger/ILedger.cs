@@ -15,4 +15,9 @@ public interface ILedger
 
     /// <summary>Completes when <see cref="State"/> is newer than <paramref name="revision"/>, with that state.</summary>
     Task<LedgerState> WaitPastAsync(long revision, CancellationToken cancellationToken = default);
+
+    /// <summary>What changes after <paramref name="revision"/>: in order, each change once, without a gap. An older revision than the history reaches back to
+    /// is answered with a <see cref="WatchedSnapshot"/> first. A watcher that falls behind the history gets a <see cref="WatchCutOff"/>, and the watch ends.
+    /// Else it ends by cancelling, or with the failure that ends the ledger.</summary>
+    IAsyncEnumerable<LedgerWatchEvent> WatchAsync(long revision, CancellationToken cancellationToken = default);
 }

@@ -62,9 +62,16 @@ public sealed partial class LedgerMember
     {
         var state = _state;
         var answers = new LedgerAnswer[_batch.Count];
-        for (var i = 0; i < _batch.Count; i++) (state, answers[i]) = state.Apply(_batch[i].Command);
+        var changes = new List<LedgerChange>();
+        for (var i = 0; i < _batch.Count; i++)
+        {
+            var before = state;
+            (state, answers[i]) = state.Apply(_batch[i].Command);
+            LedgerChanges.Add(before, _batch[i].Command, state, changes);
+        }
         // The state before the answers: who has an answer sees its effect.
         Volatile.Write(ref _state, state);
+        _history.Add(changes, state.Revision);
         Interlocked.Exchange(ref _changed, NewSignal()).SetResult();
         for (var i = 0; i < answers.Length; i++) _batch[i].Answer.SetResult(answers[i]);
         _batch.Clear();

@@ -28,6 +28,7 @@ public sealed partial class LedgerMember : ILedger, IAsyncDisposable
         _disk = disk;
         _log = log;
         _state = state;
+        _history = new ChangeHistory(options.HistoryChanges, state.Revision);
         _newestSnapshot = recovery.SnapshotIndex;
         _rollAt = options.SegmentBytes;
         Recovery = recovery;

@@ -34,6 +34,13 @@ public sealed record LedgerOptions
         init => field = value is >= 256 and <= MaxBatchBytes ? value : throw Bad(nameof(MaxCommandBytes), value, "256 to 4194304 bytes");
     } = 1 << 20;
 
+    /// <summary>Changes that are kept for watchers; one that falls further behind is cut off. About 100 bytes each.</summary>
+    public int HistoryChanges
+    {
+        get;
+        init => field = value is >= 1 and <= 10_000_000 ? value : throw Bad(nameof(HistoryChanges), value, "1 to 10000000");
+    } = 65_536;
+
     internal const long MaxSegmentBytes = 256 << 20;
 
     /// <summary>Commands in one batch stop short of this, so that a record always fits what recovery accepts.</summary>
