@@ -21,7 +21,7 @@ public sealed partial class LedgerMember
             var identity = LedgerIdentity.Read(disk) ?? new LedgerIdentity(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)), new MemberId(1));
             log = WriteAheadLog.Open(disk, identity, new LogOptions { SegmentBytes = long.MaxValue, CacheBytes = 0 });
             log.ThrowIfDamaged();
-            var snapshot = SnapshotFiles.ReadNewest(disk, LedgerCodec.ReadState, out var damaged);
+            var snapshot = SnapshotFiles.ReadNewest(disk, SnapshotCodec.Read, out var damaged);
             var (state, replayed) = Replay(log, disk, snapshot, ct);
             log.Seal();
             return new LedgerMember(directory, options, disk, log, state,

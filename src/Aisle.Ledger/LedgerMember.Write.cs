@@ -85,7 +85,7 @@ public sealed partial class LedgerMember
         _log.Roll();
         var (position, state) = (_log.Last, _state);
         _snapshotPosition = position;
-        _snapshot = Task.Run(() => SnapshotFiles.Write(_disk, position, [], to => LedgerCodec.Write(state, to)));
+        _snapshot = Task.Run(() => SnapshotFiles.Write(_disk, position, [], to => SnapshotCodec.Write(state, to)));
     }
 
     /// <summary>The newest two snapshots stay, and the log after the older one: should the newest go bad, the older and the log still give every entry.</summary>

@@ -36,18 +36,8 @@ internal static class LedgerCodec
 
     public static byte[] Write(LedgerState state) => JsonSerializer.SerializeToUtf8Bytes(state, LedgerJson.Default.LedgerState);
 
-    public static void Write(LedgerState state, Stream to) => JsonSerializer.Serialize(to, state, LedgerJson.Default.LedgerState);
-
     /// <exception cref="AisleException">AISLE-2007: not a state.</exception>
     public static LedgerState ReadState(ReadOnlySpan<byte> json) => Read("state", json, LedgerJson.Default.LedgerState);
-
-    /// <exception cref="AisleException">AISLE-2007: not a state.</exception>
-    public static LedgerState ReadState(Stream from)
-    {
-        var bytes = new MemoryStream();
-        from.CopyTo(bytes);
-        return ReadState(bytes.GetBuffer().AsSpan(0, (int)bytes.Length));
-    }
 
     private static T Read<T>(string what, ReadOnlySpan<byte> json, JsonTypeInfo<T> type)
     {

@@ -70,6 +70,22 @@ public sealed class ApplyProperties
     }, iter: 100, threads: 1);
 
     [Fact]
+    public void A_snapshot_gives_back_the_state_and_broken_ones_are_refused_and_never_more_than_refused() => Gen.Select(RandomCommands.Samples(80), Gen.Int[0, int.MaxValue - 1]).Sample((sample, seed) =>
+    {
+        var state = RandomCommands.Run(sample.Seed, sample.Count).States[^1];
+        var to = new MemoryStream();
+        SnapshotCodec.Write(state, to);
+        Assert.Equal(state.Text(), SnapshotCodec.Read(new MemoryStream(to.ToArray())).Text());
+        try
+        {
+            SnapshotCodec.Read(new MemoryStream(Corruption.Of(to.ToArray(), new Random(seed))));
+        }
+        catch (AisleException)
+        {
+        }
+    }, iter: 1000, threads: 1);
+
+    [Fact]
     public void A_state_read_back_goes_on_as_the_one_that_was_written() => RandomCommands.Samples(80).Sample(sample =>
     {
         var (states, commands) = RandomCommands.Run(sample.Seed, sample.Count);
