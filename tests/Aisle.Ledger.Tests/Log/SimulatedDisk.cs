@@ -201,8 +201,8 @@ internal sealed class SimulatedDisk(int seed) : ILedgerDisk
         {
             var start = sector * SectorBytes;
             var end = Math.Min(start + SectorBytes, Now.Count);
-            while (Durable.Count < end) Durable.Add(0);
-            for (var i = start; i < end; i++) Durable[i] = Now[i];
+            if (Durable.Count < end) System.Runtime.InteropServices.CollectionsMarshal.SetCount(Durable, end);
+            System.Runtime.InteropServices.CollectionsMarshal.AsSpan(Now)[start..end].CopyTo(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(Durable)[start..end]);
         }
     }
 
