@@ -55,6 +55,9 @@ public sealed partial class Coordinator
                 case CoordinatorEffect.Joined joined:
                     Raise(new WorkerJoined(Now, joined.Member.Name));
                     break;
+                case CoordinatorEffect.Learns learns:
+                    Raise(new WorkerLearns(Now, learns.Member.Name, learns.From));
+                    break;
                 case CoordinatorEffect.Left left:
                     Raise(new WorkerLost(left.At, left.Member.Name, left.Reason));
                     break;

@@ -264,6 +264,7 @@ public sealed partial class Coordinator : IAsyncDisposable
     private void Hear(MemberId from, ControlMessage message) => Carry(message switch
     {
         ControlMessage.Reached reached => Reached(from, reached),
+        ControlMessage.Learning learning => _rules.Learning(from, learning.Life, learning.State, Now),
         ControlMessage.SliceHashed hashed => _rules.SliceHashed(from, hashed.Life, hashed.Step, hashed.Slice, hashed.Hash, Now),
         ControlMessage.SelfAccused accused => _rules.SelfAccused(from, accused.Life, accused.State, accused.What, Now),
         ControlMessage.Unreachable unreachable => _rules.Unreachable(from, unreachable.Life, unreachable.Peer, Now),

@@ -19,6 +19,10 @@ public sealed record StepCommitted(
 /// <summary>A worker has made the step, the first or not, and says where its time went. After the step's <see cref="StepCommitted"/>.</summary>
 public sealed record WorkerStepped(TimeSpan At, long Step, string Name, StepTimes Times) : TrainingEvent(At);
 
+/// <summary>The worker came without a state, and its first pieces are with it. The others go on meanwhile.</summary>
+/// <param name="Step">The state from which it follows the run.</param>
+public sealed record WorkerLearns(TimeSpan At, string Name, long Step) : TrainingEvent(At);
+
 /// <summary>The worker has the state and gets slices from here on.</summary>
 public sealed record WorkerJoined(TimeSpan At, string Name) : TrainingEvent(At);
 

@@ -47,6 +47,9 @@ public sealed record WorkerOptions
     /// <summary>For tests: a bit that flips in this worker's memory.</summary>
     internal MemoryFault? Fault { get; init; }
 
+    /// <summary>For tests: pieces of the state leave when this worker has made so many steps more.</summary>
+    internal int GiftsLateBySteps { get; init; }
+
     /// <summary>Called after each slice and step, on the computing thread: return soon.</summary>
     public Action<WorkerProgress>? Progress { get; init; }
 

@@ -39,6 +39,8 @@ internal sealed partial class WorkerSession
         _learned = new ModelState(model, _recipe);
         _gradient = new SliceGradient(model, _recipe);
         _statePool = new BufferPool<float>(_learned.Elements);
+        _piecePool = new BufferPool<float>(_learned.Arenas * _grid.ShardElements);
+        _pieces = new Piece[_grid.Count];
         model.Initialize(_recipe.Seed);
         _canary = Canary();
         _clock = new StepClock(_options.Time);
@@ -146,12 +148,17 @@ internal sealed partial class WorkerSession
         var gradient = _exchange.Reduced(step, out var note);
         if (gradient.IsEmpty) return; // the worker begins anew
         if (_options.Fault is { } fault) gradient = fault.Harmed(MemoryPlace.Reduced, step, gradient);
-        (_gradientNorm, _learningRate) = (note.Invalid ? double.NaN : GradientNorm.Of(gradient, _model.Runs), _recipe.Schedule.At(step));
+        Measure(step, gradient, note);
         if (!note.Invalid) _learned.Update(gradient, _gradientNorm, _learningRate);
-        _skipped = note.Invalid;
-        _lossPerToken = note.Loss * FixedPoint.PowerOfTwo(-LossFractionBits) / _model.TokensIn(step);
         BecomeState(step + 1);
         _times = _clock.Applied();
         _exchange.Applied(life, step);
+    }
+
+    private void Measure(long step, ReadOnlySpan<float> gradient, ShardNote note)
+    {
+        (_gradientNorm, _learningRate) = (note.Invalid ? double.NaN : GradientNorm.Of(gradient, _model.Runs), _recipe.Schedule.At(step));
+        _skipped = note.Invalid;
+        _lossPerToken = note.Loss * FixedPoint.PowerOfTwo(-LossFractionBits) / _model.TokensIn(step);
     }
 }

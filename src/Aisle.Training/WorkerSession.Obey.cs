@@ -66,8 +66,11 @@ internal sealed partial class WorkerSession
         Volatile.Write(ref _abandon, -1);
         Volatile.Write(ref _life, life);
         ForgetSnapshots();
-        lock (_stateGate) _arriving = begin.Source == StateSource.Peer ? new ArrivingState(life) : null;
-        if (begin.Source == StateSource.Peer) return;
+        if (begin.Source == StateSource.Peer)
+        {
+            Enqueue(() => BeginLesson(life));
+            return;
+        }
         // On the computing thread, which may still be in the middle of a slice of the life before.
         Enqueue(() =>
         {
@@ -95,11 +98,20 @@ internal sealed partial class WorkerSession
                 Enqueue(() => AuditSlice(life, effect.Step, effect.Unit));
                 break;
             case WorkerAction.ReportState:
+                SendLateGifts(effect.Step);
                 if (_now is { } now) Tell(new ControlMessage.Reached(life, now.State, now.Report, _times));
                 break;
             case WorkerAction.SendState:
-                var sent = CopyState();
-                _exchange.SendState(effect.Peer, sent.Step, sent.Values, sent.Powers);
+                GivePiece(effect.Peer, effect.Step, effect.Shard);
+                break;
+            case WorkerAction.Follow:
+                Enqueue(() => Follow(life, effect.Step));
+                break;
+            case WorkerAction.ReportLearning:
+                Tell(new ControlMessage.Learning(life, effect.Step));
+                break;
+            case WorkerAction.BecomeState:
+                Enqueue(() => EndLesson(life, effect.Step));
                 break;
             case WorkerAction.KeepSnapshot:
                 lock (_saving) _snapshots[effect.Step] = CopyState();

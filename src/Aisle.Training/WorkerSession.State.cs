@@ -7,7 +7,7 @@ using Aisle.Training.Wire;
 
 namespace Aisle.Training;
 
-/// <summary>The state as a whole: copied for a learner or the disk, received from a donor, loaded from the store.</summary>
+/// <summary>The state as a whole: copied for the disk, loaded from the store.</summary>
 internal sealed partial class WorkerSession
 {
     private readonly Lock _saving = new(); // guards _orders, _snapshots, _writing and _writers
@@ -15,9 +15,7 @@ internal sealed partial class WorkerSession
     private readonly SortedDictionary<long, TrainingState> _snapshots = [];
     private readonly HashSet<long> _writing = [];
     private readonly List<Thread> _writers = [];
-    private readonly Lock _stateGate = new(); // guards _arriving
     private BufferPool<float> _statePool = null!;
-    private ArrivingState? _arriving;
 
     /// <summary>The rules ask for it only between updates.</summary>
     private TrainingState CopyState()
@@ -36,33 +34,6 @@ internal sealed partial class WorkerSession
         _learned.Adopt(values, powers);
         BecomeState(step);
         RestartClock();
-    }
-
-    /// <summary>A donor's pieces come in order on one connection. A broken transfer is begun anew, by this donor or the next.</summary>
-    void IExchangeOwner.StatePiece(StateFrame piece)
-    {
-        lock (_stateGate)
-        {
-            if (_arriving is not { } arriving) return;
-            var length = _learned.Elements;
-            if (piece.Offset == 0)
-            {
-                arriving.Values ??= new float[length];
-                (arriving.Step, arriving.Received) = (piece.Step, 0);
-            }
-            if (arriving.Values is null || piece.Step != arriving.Step || piece.Offset != arriving.Received || piece.Values.Length > length - piece.Offset) return;
-            piece.Values.CopyTo(arriving.Values.AsSpan(piece.Offset));
-            arriving.Received += piece.Values.Length;
-            if (arriving.Received < length) return;
-            _arriving = null;
-            var powers = piece.Powers;
-            Enqueue(() =>
-            {
-                if (Volatile.Read(ref _life) != arriving.Life) return;
-                Adopt(arriving.Step, arriving.Values, powers);
-                _exchange.StateArrived(arriving.Life, arriving.Step);
-            });
-        }
     }
 
     private void LoadCheckpoint(Digest digest, long step)
@@ -158,16 +129,5 @@ internal sealed partial class WorkerSession
         if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
         Directory.CreateDirectory(folder);
         return folder;
-    }
-
-    private sealed class ArrivingState(long life)
-    {
-        public long Life => life;
-
-        public long Step { get; set; }
-
-        public int Received { get; set; }
-
-        public float[]? Values { get; set; }
     }
 }

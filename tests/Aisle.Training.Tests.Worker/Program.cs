@@ -41,6 +41,7 @@ try
             Listen = IPEndPoint.Parse(Environment.GetEnvironmentVariable("TEST_LISTEN") ?? "127.0.0.1:0"),
             Leaving = leaving.Token,
             Fault = fault is [var place, var step, var times] ? new MemoryFault(Enum.Parse<MemoryPlace>(place), long.Parse(step), int.Parse(times)) : null,
+            GiftsLateBySteps = int.Parse(Environment.GetEnvironmentVariable("TEST_GIFTS_LATE") ?? "0"),
             Log = Console.Error.WriteLine,
         },
         CancellationToken.None);

@@ -55,7 +55,7 @@ public sealed class DirectSum : IGradientSum, IExchangeOwner
         if (_isUnderWay) _exchange.Applied(life: 0, _step++);
         _isUnderWay = true;
         Volatile.Write(ref _divisor, divisor);
-        _exchange.Planned(_plan with { Step = _step, Epoch = _step + 1 });
+        _exchange.Planned(_plan with { Step = _step, Oldest = _step - 1, Epoch = _step + 1 });
         _exchange.UnitComputed(_step, Rank, new UnitSum(_plan.Units[Rank].Slices, _sums, NumberForm.Fixed64, mine));
         _sums = _exchange.RentSum(); // the others may still be reading the one before
         _apply.Wait();
@@ -90,7 +90,7 @@ public sealed class DirectSum : IGradientSum, IExchangeOwner
         if (effect.Action == WorkerAction.Apply) _apply.Release();
     }
 
-    void IExchangeOwner.StatePiece(StateFrame piece)
+    void IExchangeOwner.StatePiece(long life, StateFrame piece)
     {
     }
 

@@ -68,7 +68,7 @@ public sealed class GradientExchange : IDisposable
         _isUnderWay = true;
         _values.Renew();
         _values.Hold();
-        _exchange.Planned(plan with { Step = _step, Epoch = _step + 1 });
+        _exchange.Planned(plan with { Step = _step, Oldest = _step - 1, Epoch = _step + 1 });
         _exchange.UnitComputed(_step, _rank, new UnitSum(plan.Units[_rank].Slices, _values, NumberForm.Float32, default));
         _owner.WaitForApply();
         var sum = _exchange.Reduced(_step, out var note);
@@ -107,7 +107,7 @@ public sealed class GradientExchange : IDisposable
             if (effect.Action == WorkerAction.Apply) _apply.Release();
         }
 
-        public void StatePiece(StateFrame piece)
+        public void StatePiece(long life, StateFrame piece)
         {
         }
 

@@ -12,8 +12,6 @@ internal sealed unsafe partial class PeerLink
     private readonly GatheredSend _out = new();
     private readonly List<Parcel> _onTheWay = []; // what _out reads from
     private int _headBytes;
-    private Parcel? _state; // a state that is sent piece by piece
-    private int _stateAt;
     private bool _peerReadsArena;
 
     /// <summary>By whoever has set <c>_sending</c>, which is taken back when the queue is empty.</summary>
@@ -40,49 +38,43 @@ internal sealed unsafe partial class PeerLink
 
     private Parcel? Next()
     {
-        if (_state is { } state) return state;
         lock (_gate) return _queue.TryDequeue(out var parcel) ? parcel : null;
     }
 
     private void Write(Parcel parcel)
     {
-        var place = _peerReadsArena && parcel.Buffer.Place != SharedBuffer.Private ? new NumbersPlace(parcel.Buffer.Place, parcel.Buffer.Generation) : NumbersPlace.InFrame;
-        if (parcel.Kind == ParcelKind.State)
+        if (parcel.Buffer is not { } buffer)
         {
-            WriteStatePiece(parcel);
+            new StateAskedFrame(parcel.Shard, parcel.Step).Write(Body);
+            Finish(FrameKind.StateAsked, StateAskedFrame.SizeBytes, null, 0);
             return;
         }
         _onTheWay.Add(parcel);
+        if (parcel.Kind == ParcelKind.State)
+        {
+            var arenas = ((SharedBuffer<float>)buffer).Length / _options.Grid.ShardElements; // weights and slots
+            Finish(FrameKind.State, StateFrame.WriteHead(Body, parcel.Step, parcel.Shard, parcel.Powers), buffer.Numbers, arenas * _options.Grid.Length(parcel.Shard) * sizeof(float));
+            return;
+        }
+        var place = _peerReadsArena && buffer.Place != SharedBuffer.Private ? new NumbersPlace(buffer.Place, buffer.Generation) : NumbersPlace.InFrame;
         var (offset, length) = (_options.Grid.Offset(parcel.Shard), _options.Grid.Length(parcel.Shard));
         if (parcel.Kind == ParcelKind.Reduced)
         {
             var reducedHead = ReducedFrame.WriteHead(Body, parcel.Step, parcel.Shard, parcel.Note, place);
-            Finish(FrameKind.Reduced, reducedHead, place.IsInFrame ? parcel.Buffer.Numbers + (long)offset * sizeof(float) : null, length * sizeof(float));
+            Finish(FrameKind.Reduced, reducedHead, place.IsInFrame ? buffer.Numbers + (long)offset * sizeof(float) : null, length * sizeof(float));
             return;
         }
         var isPacked = place.IsInFrame && parcel.Form == NumberForm.Fixed64;
         var head = ContributionFrame.WriteHead(Body, parcel.Step, parcel.Shard, parcel.Note, parcel.Slices!, isPacked ? NumberForm.Packed : parcel.Form, place);
         if (isPacked)
         {
-            head += PackedBlocks.Pack(new ReadOnlySpan<long>(parcel.Buffer.Numbers + (long)offset * sizeof(long), length), Body[head..]);
+            head += PackedBlocks.Pack(new ReadOnlySpan<long>(buffer.Numbers + (long)offset * sizeof(long), length), Body[head..]);
             Finish(FrameKind.Contribution, head, null, 0);
         }
         else
         {
-            Finish(FrameKind.Contribution, head, place.IsInFrame ? parcel.Buffer.Numbers + (long)offset * sizeof(float) : null, length * sizeof(float));
+            Finish(FrameKind.Contribution, head, place.IsInFrame ? buffer.Numbers + (long)offset * sizeof(float) : null, length * sizeof(float));
         }
-    }
-
-    private void WriteStatePiece(Parcel parcel)
-    {
-        var values = ((SharedBuffer<float>)parcel.Buffer).Span;
-        var length = Math.Min(StateFrame.MaxElements, values.Length - _stateAt);
-        Finish(FrameKind.State, StateFrame.WriteHead(Body, parcel.Step, _stateAt, parcel.Powers), parcel.Buffer.Numbers + (long)_stateAt * sizeof(float), length * sizeof(float));
-        _stateAt += length;
-        _state = parcel;
-        if (_stateAt < values.Length) return;
-        (_state, _stateAt) = (null, 0);
-        _onTheWay.Add(parcel);
     }
 
     private Span<byte> Body => _heads.AsSpan(_headBytes + Frame.HeaderBytes);

@@ -7,9 +7,9 @@ using Aisle.Training.Wire;
 namespace Aisle.Training.Exchange;
 
 /// <summary>Something to send whose bytes are made when its turn comes. Holds its buffer until <see cref="Done"/>, sent or not.</summary>
-internal readonly record struct Parcel(ParcelKind Kind, long Step, int Shard, ShardNote Note, SliceSet? Slices, SharedBuffer Buffer, NumberForm Form, OptimizerPowers Powers = default)
+internal readonly record struct Parcel(ParcelKind Kind, long Step, int Shard, ShardNote Note, SliceSet? Slices, SharedBuffer? Buffer, NumberForm Form, OptimizerPowers Powers = default)
 {
-    public void Done() => Buffer.Release();
+    public void Done() => Buffer?.Release();
 }
 
 internal enum ParcelKind
@@ -17,6 +17,9 @@ internal enum ParcelKind
     Contribution,
     Reduced,
     State,
+
+    /// <summary>Without a buffer: asks for the shard's piece of state <see cref="Parcel.Step"/> or a later one.</summary>
+    StateAsked,
 }
 
 /// <summary>
@@ -33,7 +36,7 @@ internal sealed partial class PeerLink : IDisposable
     private readonly PeerLinkOptions _options;
     private readonly Thread _thread;
     private readonly object _gate = new(); // guards what follows; a plain object, because its holders wait for each other's changes
-    private readonly Queue<Parcel> _queue = new(); // bounded by the protocol: each shard of two steps once, and a state
+    private readonly Queue<Parcel> _queue = new(); // bounded by the protocol: each shard of a few steps once, and a few pieces of a state
     private Connection? _connection;
     private bool _sending = true; // whoever sets it may touch the fields of PeerLink.Send.cs; first the thread
     private bool _leftToThread;
@@ -227,8 +230,7 @@ internal sealed partial class PeerLink : IDisposable
         _out.Clear();
         foreach (var parcel in _onTheWay) parcel.Done();
         _onTheWay.Clear();
-        _state?.Done();
-        (_state, _stateAt, _headBytes) = (null, 0, 0);
+        _headBytes = 0;
         lock (_gate)
         {
             if (!_closed) _connection = null;

@@ -25,8 +25,15 @@ internal sealed unsafe partial class ShardExchange
                 break;
             case FrameKind.State:
                 var piece = StateFrame.Parse(body);
-                while (!IsForThis(from)) WaitFor(from); // whoever has a plan has been told to expect a state
-                _owner.StatePiece(piece);
+                CheckShard(piece.Shard, body);
+                long life;
+                while (!IsForThis(from, out life)) WaitFor(from);
+                _owner.StatePiece(life, piece);
+                break;
+            case FrameKind.StateAsked:
+                var asked = StateAskedFrame.Parse(body);
+                CheckShard(asked.Shard, body);
+                while (!TakenIn(from, asked)) WaitFor(from);
                 break;
             default:
                 throw ContributionFrame.Malformed(body.Length);
@@ -139,9 +146,22 @@ internal sealed unsafe partial class ShardExchange
         return SliceSet.FromWords(words);
     }
 
-    private bool IsForThis(Sender from)
+    private bool TakenIn(Sender from, StateAskedFrame asked)
     {
-        lock (_gate) return _closed || IsForThisLife(from);
+        using var stay = Enter();
+        if (_closed) return true;
+        if (_rules is not { } rules || !IsForThisLife(from)) return false;
+        Carry(rules.StateAsked(from.Hello.From, asked.Shard, asked.AtLeast));
+        return true;
+    }
+
+    private bool IsForThis(Sender from, out long life)
+    {
+        lock (_gate)
+        {
+            life = _life;
+            return _closed || IsForThisLife(from);
+        }
     }
 
     private bool IsForThisLife(Sender from) => _rules is { HasPlan: true } && from.Hello.Term == _term && from.Hello.To == _self;

@@ -103,6 +103,9 @@ internal sealed partial class ShardExchange
                     reduced.Reduced!.Hold();
                     SendTo(effect.Peer, new Parcel(ParcelKind.Reduced, step, shard, reduced.Shards[shard].Note, null, reduced.Reduced, NumberForm.Float32));
                     break;
+                case WorkerAction.AskState:
+                    SendTo(effect.Peer, new Parcel(ParcelKind.StateAsked, step, shard, default, null, null, NumberForm.Float32));
+                    break;
                 case WorkerAction.Release:
                     Release(step);
                     break;

@@ -33,7 +33,7 @@ internal sealed partial class ShardExchange : IDisposable
     private readonly Dictionary<MemberId, PeerLink> _links = [];
     private readonly List<StepBuffers> _steps = [];
     private readonly Stack<StepBuffers> _spareSteps = [];
-    private readonly List<StepPlan> _plans = []; // two at most
+    private readonly List<StepPlan> _plans = []; // two at most, but for steps that a learner lacks
     private WorkerProtocol? _rules;
     private PeerLinkOptions? _linkOptions;
     private StepBuffers? _applying;
@@ -83,9 +83,13 @@ internal sealed partial class ShardExchange : IDisposable
         if (!IsSameCompany(plan)) Meet(plan);
         for (var i = _plans.Count - 1; i >= 0; i--)
         {
-            if (_plans[i].Step < plan.Step - 1 || _plans[i].Step == plan.Step) _plans.RemoveAt(i);
+            if (_plans[i].Step < plan.Oldest || _plans[i].Step == plan.Step) _plans.RemoveAt(i);
         }
         _plans.Add(plan);
+        foreach (var step in _steps)
+        {
+            if (step.Step < plan.Step - 1 && step.Users == 1) step.ForgetUnits(); // all who compute have made it: what a learner still lacks of it are means
+        }
         Carry(Rules.Planned(plan));
         _hasPlan.Set();
         Monitor.PulseAll(_gate);
@@ -191,11 +195,36 @@ internal sealed partial class ShardExchange : IDisposable
         if (!_closed && life == _life && Rules.State == step) Carry(Rules.Applied(step));
     }
 
-    /// <summary>Queues a whole state for a learner; takes over one hold on <paramref name="values"/>.</summary>
-    public void SendState(MemberId to, long step, SharedBuffer<float> values, OptimizerPowers powers)
+    /// <summary>Queues a shard's piece of a state for a learner; takes over one hold on <paramref name="values"/>.</summary>
+    /// <param name="values">The shard's weights and slots, one after the other; as long as those of the longest shard.</param>
+    public void SendState(MemberId to, long step, int shard, SharedBuffer<float> values, OptimizerPowers powers)
     {
         using var stay = Enter();
-        SendTo(to, new Parcel(ParcelKind.State, step, 0, default, null, values, NumberForm.Float32, powers));
+        SendTo(to, new Parcel(ParcelKind.State, step, shard, default, null, values, NumberForm.Float32, powers));
+    }
+
+    /// <summary>Whether a piece of this state, for this life, is of use, and up to where it is to be brought.</summary>
+    public bool CanTake(long life, int shard, long state, out long followedUpTo)
+    {
+        lock (_gate)
+        {
+            followedUpTo = _rules?.FollowedUpTo ?? -1;
+            return !_closed && life == _life && Rules.CanTake(shard, state);
+        }
+    }
+
+    public void PieceTaken(long life, int shard, long state)
+    {
+        using var stay = Enter();
+        GiveBackReduced();
+        if (!_closed && life == _life) Carry(Rules.PieceTaken(shard, state));
+    }
+
+    public void Followed(long life, long step)
+    {
+        using var stay = Enter();
+        GiveBackReduced();
+        if (!_closed && life == _life) Carry(Rules.Followed(step));
     }
 
     public void Dispose()
@@ -306,8 +335,9 @@ internal interface IExchangeOwner
     /// <summary>An effect that is not the exchange's own. Called under its lock: return soon.</summary>
     void Carry(WorkerEffect effect);
 
-    /// <summary>A piece of a state, on its way to this worker.</summary>
-    void StatePiece(StateFrame piece);
+    /// <summary>A piece of a state, on its way to this worker. Its values stand until this returns.</summary>
+    /// <param name="life">Of this worker, when it came.</param>
+    void StatePiece(long life, StateFrame piece);
 
     void Unreachable(MemberId peer, string reason);
 

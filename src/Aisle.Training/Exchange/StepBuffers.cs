@@ -60,11 +60,17 @@ internal sealed class StepBuffers
         return false;
     }
 
-    /// <summary>Gives everything back; nobody may use it any more.</summary>
-    public void Forget()
+    /// <summary>Gives back what was computed here. The step's means are made, or come from others.</summary>
+    public void ForgetUnits()
     {
         foreach (var (_, sum) in _units) sum.Numbers.Release();
         _units.Clear();
+    }
+
+    /// <summary>Gives everything back; nobody may use it any more.</summary>
+    public void Forget()
+    {
+        ForgetUnits();
         foreach (var shard in Shards) shard.Forget();
         Reduced?.Release();
         Reduced = null;

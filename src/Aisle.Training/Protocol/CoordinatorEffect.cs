@@ -54,6 +54,9 @@ public abstract record CoordinatorEffect
 
     public sealed record Joined(Member Member) : CoordinatorEffect;
 
+    /// <summary>It came without a state and gets it from the others, who go on.</summary>
+    public sealed record Learns(Member Member, long From) : CoordinatorEffect;
+
     /// <summary>It says nothing: others are given its work as well.</summary>
     public sealed record Suspected(Member Member, TimeSpan Silence, TimeSpan At) : CoordinatorEffect;
 

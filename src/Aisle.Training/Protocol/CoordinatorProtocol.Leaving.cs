@@ -10,28 +10,27 @@ public sealed partial class CoordinatorProtocol
         HearFrom(member, now);
         member.IsLeaving = true;
         if (member.Role == Role.Active && _running) Advance(now);
-        else if (member.Kept is null || _running) LetGo(member);
+        else if (member.Kept is null || _running) LetGo(member, now);
         return Take();
     }
 
-    private void LetGo()
+    private void LetGo(TimeSpan now)
     {
         foreach (var member in Hands.Where(member => member.IsLeaving).ToList())
         {
             var others = Hands.Where(other => other != member && !other.IsLeaving).ToList();
-            var isNeeded = others.Count == 0 || !others.All(other => other.State > member.LastDuty)
-                || _plans.Values.Any(plan => plan.Learners.Any(learner => learner.Donor == member.Member.Id && _members.TryGetValue(learner.Member.Id, out var waiting) && waiting.State is null))
+            var isNeeded = others.Count == 0 || !others.All(other => other.State > member.LastDuty) || Learners.Any(learner => learner.Lacks <= member.LastDuty)
                 || _saves.Values.Any(save => save.Order.Keepers.Contains(member.Member.Id));
-            if (!isNeeded) LetGo(member);
+            if (!isNeeded) LetGo(member, now);
         }
     }
 
-    private void LetGo(Standing member)
+    private void LetGo(Standing member, TimeSpan now)
     {
         _members.Remove(member.Member.Id);
         _effects.Add(new CoordinatorEffect.SendFinished(member.Member.Id));
         _effects.Add(new CoordinatorEffect.WentAway(member.Member));
-        if (member.Role == Role.Learner) ReviseAll();
+        if (member.Role == Role.Learner) ReviseAll(now);
         else if (member.Role == Role.Active) SayView();
     }
 }

@@ -14,7 +14,7 @@ public sealed partial class CoordinatorProtocol
             BeginWhenReady(now);
             return;
         }
-        LetGo();
+        LetGo(now);
         if (!Settle(now)) return;
         var latest = _plans.Keys.Last();
         if (latest >= LastStep)
@@ -23,29 +23,35 @@ public sealed partial class CoordinatorProtocol
             return;
         }
         // Somebody is done, and nobody is more than one step behind: what a laggard may still need is only what is kept for one step.
-        if (!Hands.Any(member => member.State > latest) || !Hands.Concat(Learners.Where(learner => !learner.IsSuspect)).All(member => member.State >= latest)) return;
+        if (!Hands.Any(member => member.State > latest) || !Hands.All(member => member.State >= latest)) return;
+        if (!Learners.All(learner => learner.IsSuspect || Keeps(learner, latest)))
+        {
+            _heldUpSince ??= now;
+            return;
+        }
         // A stored state is copied aside by its keepers; the next one waits until the last is safe, so that copies cannot pile up.
         if (_saves.Count > 0 && IsStored(latest + 1)) return;
 
-        foreach (var old in _plans.Keys.Where(step => step < latest).ToList()) _plans.Remove(old);
         foreach (var suspect in _members.Values.Where(member => member.IsSuspect && member.Role != Role.Waiting).ToList())
         {
             if (!suspect.IsConnected) _members.Remove(suspect.Member.Id);
             else if (suspect.Role == Role.Learner || suspect.State is null || suspect.State < latest) Demote(suspect, "it said nothing while the others went on", now);
         }
-        foreach (var learner in Learners.ToList()) Promote(learner);
-        foreach (var waiting in _members.Values.Where(member => member.Role == Role.Waiting && !member.IsSuspect && !IsApart(member)).ToList())
+        foreach (var learner in Learners.Where(learner => learner.State is not null).ToList()) Promote(learner);
+        var oldest = Learners.Select(learner => learner.Lacks).Append(latest).Min();
+        foreach (var old in _plans.Keys.Where(step => step < oldest).ToList()) _plans.Remove(old);
+        foreach (var waiting in _members.Values.Where(member => member.Role == Role.Waiting && !member.IsSuspect && !IsApart(member) && member.NotBefore <= now).ToList())
         {
             SendBegin(waiting, StateSource.Peer, latest + 1, now);
         }
-        Issue(latest + 1, now);
+        Issue(latest + 1, oldest, now);
     }
 
-    private void Issue(long step, TimeSpan now)
+    private void Issue(long step, long oldest, TimeSpan now)
     {
         _done.Clear();
         _late.Clear();
-        _issuedAt = now;
+        (_issuedAt, _heldUpSince) = (now, null);
         var hands = Takers.ToImmutableArray();
         OrderSave(step);
         var isLast = step == LastStep;
@@ -54,8 +60,9 @@ public sealed partial class CoordinatorProtocol
         {
             Epoch = ++_epoch,
             Step = step,
+            Oldest = oldest,
             Members = [.. Active.Select(member => member.Member)],
-            Learners = [.. Learners.Select((learner, i) => new Learner(learner.Member, DonorFor(i)))],
+            Learners = [.. Learners.Select((learner, i) => new Learner(learner.Member, DonorsFor(i)))],
             Units = [.. units],
             Audited = BeginAudit(step, units),
             ShardOwners = [.. Enumerable.Range(0, Shape.Shards).Select(shard => hands[shard % hands.Length].Member.Id)],
@@ -75,12 +82,6 @@ public sealed partial class CoordinatorProtocol
             if (Hands.Any(member => !member.IsLeaving)) return Hands.Where(member => !member.IsLeaving);
             return Hands.Any() ? Hands : Active; // a run that begins may have nobody yet who has spoken since
         }
-    }
-
-    private MemberId DonorFor(int learner)
-    {
-        var donors = Takers.OrderByDescending(member => member.State).ToArray();
-        return donors[learner % donors.Length].Member.Id;
     }
 
     private void Promote(Standing learner)
@@ -103,19 +104,25 @@ public sealed partial class CoordinatorProtocol
     private void SayView() => _effects.Add(new CoordinatorEffect.Viewed(_epoch, [.. Hands.Select(member => member.Member)]));
 
     /// <returns>How many slices are to be computed that others had been given.</returns>
-    private int ReviseAll() => _plans.Values.ToList().Sum(Revise);
+    private int ReviseAll(TimeSpan now) => _plans.Values.ToList().Sum(plan => Revise(plan, now));
 
     /// <summary>Gives others, too, the share of those who cannot be counted on.</summary>
-    private int Revise(StepPlan old)
+    private int Revise(StepPlan old, TimeSpan now)
     {
         var isLatest = old.Step == _plans.Keys.Last();
-        if (!Hands.Any() || (Hands.All(member => member.State > old.Step) && !(isLatest && Learners.Any()))) return 0;
+        if (!Hands.Any() || (Hands.All(member => member.State > old.Step) && !Learners.Any(learner => isLatest || learner.Lacks <= old.Step))) return 0;
 
         bool CanCompute(MemberId id) => IsHand(id) && _members[id] is var member && (member.FirstState is null || member.FirstState <= old.Step);
         // A member that received a later state has the result of this step, but not the reduced shards that led there.
         Standing[] finishers = [.. Hands.Where(member => member.State > old.Step && member.FirstState <= old.Step)];
         ImmutableArray<Standing> computing = [.. Takers.Where(member => member.State is null || member.State <= old.Step)];
         if (computing.IsEmpty) computing = [.. Hands.Where(member => member.State is null || member.State <= old.Step)];
+        if (finishers.Length == 0 && computing.IsEmpty)
+        {
+            // Whoever held the step's gradients is gone, and nobody but a learner needs them: it begins anew, with a newer state.
+            foreach (var learner in Learners.Where(learner => learner.Lacks <= old.Step).ToList()) Demote(learner, "what it lacked of the run's steps is gone with another worker", now);
+            return 0;
+        }
         Standing[] heirs = finishers.Length > 0 ? finishers : [.. Takers];
         var heir = 0;
         var owners = ImmutableArray.CreateBuilder<MemberId>();
@@ -153,8 +160,8 @@ public sealed partial class CoordinatorProtocol
             Epoch = ++_epoch,
             Members = [.. Active.Select(member => member.Member)],
             Learners = isLatest
-                ? [.. Learners.Select((learner, i) => new Learner(learner.Member, old.Learners.FirstOrDefault(known => known.Member.Id == learner.Member.Id)?.Donor is { } donor && IsHand(donor) ? donor : DonorFor(i)))]
-                : [],
+                ? [.. Learners.Select((learner, i) => new Learner(learner.Member, DonorsFor(i)))]
+                : [.. old.Learners.Where(learner => IsLacking(learner.Member.Id, old.Step))],
             Units = units.ToImmutable(),
             ShardOwners = owners.ToImmutable(),
         };

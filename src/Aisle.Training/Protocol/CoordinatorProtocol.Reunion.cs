@@ -78,7 +78,7 @@ public sealed partial class CoordinatorProtocol
             SendBegin(member, source, step, now);
             if (member.Role == Role.Active) _effects.Add(new CoordinatorEffect.Joined(member.Member));
         }
-        Issue(step, now);
+        Issue(step, step - 1, now);
     }
 
     private void SendBegin(Standing member, StateSource source, long step, TimeSpan now)
@@ -95,7 +95,7 @@ public sealed partial class CoordinatorProtocol
         member.Source = source;
         if (source != StateSource.Own) member.IsVouched = source != StateSource.Peer;
         member.Life = rules.Term + ++_lives;
-        member.BegunAt = now;
+        (member.Followed, member.LearnedAt, member.IsLearning) = (step, now, false);
         (member.Kept, member.State, member.FirstState) = (null, null, null);
         _effects.Add(new CoordinatorEffect.SendBegin(before, new BeginOrder(_term, member.Member.Id, member.Life, source, step, source == StateSource.Checkpoint ? _newest?.Digest : null) { Generation = _generation }));
     }

@@ -58,7 +58,7 @@ public sealed partial class CoordinatorProtocol
             var predicted = unit.Slices.Count * member.SecondsPerSlice;
             if (predicted > 0 && (now - _issuedAt).TotalSeconds > LateAfter * predicted + 2 * rules.TickEvery.TotalSeconds && _late.Add(unit.Id)) hedged += unit.Slices.Count;
         }
-        if (hedged == 0 || Revise(plan) == 0) return;
+        if (hedged == 0 || Revise(plan, now) == 0) return;
         _effects.Add(new CoordinatorEffect.Hedged(plan.Step, hedged));
     }
 

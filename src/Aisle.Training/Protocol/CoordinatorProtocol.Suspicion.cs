@@ -57,9 +57,10 @@ public sealed partial class CoordinatorProtocol
         {
             var silence = now - member.LastHeard;
             if (silence > rules.GiveUpAfter) HangUp(member, $"it said nothing for {silence.TotalSeconds:0.0} s", now);
-            else if (member.Role == Role.Learner && member.State is null && now - member.BegunAt > rules.LearnWithin) HangUp(member, $"it did not receive the state within {rules.LearnWithin.TotalSeconds:0} s", now);
+            else if (member.Role == Role.Learner && member.State is null && now - member.LearnedAt > rules.LearnWithin) HangUp(member, $"it received nothing of the state for {rules.LearnWithin.TotalSeconds:0} s", now);
             else if (!member.IsSilent && silence > rules.SuspectAfter) Suspect(member, silence, now);
         }
+        GiveUpOnLearners(now);
         Hedge(now);
         Advance(now);
         return Take();
@@ -83,7 +84,7 @@ public sealed partial class CoordinatorProtocol
             return;
         }
         _effects.Add(new CoordinatorEffect.Returned(member.Member));
-        ReviseAll(); // what it still lacks, somebody is to send
+        ReviseAll(now); // what it still lacks, somebody is to send
         Advance(now);
     }
 
@@ -97,7 +98,7 @@ public sealed partial class CoordinatorProtocol
         AuditAnew(member.Member.Id);
         Note(member, returning.State, returning.Report, now);
         if (_over) return;
-        ReviseAll();
+        ReviseAll(now);
         Advance(now);
     }
 
@@ -137,7 +138,7 @@ public sealed partial class CoordinatorProtocol
             Gather(now);
             return;
         }
-        _recovering = (_recovering?.Since ?? now, (_recovering?.Slices ?? 0) + ReviseAll());
+        _recovering = (_recovering?.Since ?? now, (_recovering?.Slices ?? 0) + ReviseAll(now));
         ReassignSaves();
         Advance(now);
     }

@@ -43,7 +43,7 @@ public sealed partial class CoordinatorProtocol
         {
             foreach (var member in _members.Values) member.Kept = null;
         }
-        else if (_members.Values.Any(member => member.Kept is { } kept && kept.State == _reached && !kept.Report.Hash.Agrees(_committed.Hash)))
+        else if (_committed != default && _members.Values.Any(member => member.Kept is { } kept && kept.State == _reached && !kept.Report.Hash.Agrees(_committed.Hash)))
         {
             _reached--; // a wrong worker was the first to have the state: it is announced anew, as it should be
         }

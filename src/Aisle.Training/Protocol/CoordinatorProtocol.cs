@@ -39,8 +39,14 @@ public sealed record CoordinatorRules
     /// <summary>How long to wait for workers that may come back with a state before going on without them.</summary>
     public TimeSpan ReunionWithin { get; init; } = TimeSpan.FromSeconds(3);
 
-    /// <summary>Longest that a learner may take to receive the state while the others wait for it.</summary>
+    /// <summary>A learner that gets nothing of the state for so long is hung up on.</summary>
     public TimeSpan LearnWithin { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>So many steps may be planned that a learner has not followed yet; then the others wait for it. At least 1.</summary>
+    public int MostBehind { get; init; } = 4;
+
+    /// <summary>The longest that the others wait for a learner that does not get further. It may try again later.</summary>
+    public TimeSpan WaitForLearner { get; init; } = TimeSpan.FromSeconds(2);
 }
 
 /// <summary>How a worker introduces itself.</summary>
@@ -185,7 +191,7 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
         if (!Vote(member, state, report, isFirst, now)) return;
         Commit(state, report, Hands.Count(), now);
         // It made one step more before it heard of the plan: the slices it was given are past for it.
-        if (isFirst && member.Role == Role.Active && _plans.Keys.Any(step => step < state)) ReviseAll();
+        if (isFirst && member.Role == Role.Active && _plans.Keys.Any(step => step < state)) ReviseAll(now);
     }
 
     private void Commit(long state, StateReport report, int workers, TimeSpan now)
@@ -266,7 +272,20 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
 
         public TimeSpan LastHeard { get; set; }
 
-        public TimeSpan BegunAt { get; set; }
+        /// <summary>As a learner: it has everything of the steps before this one.</summary>
+        public long Followed { get; set; }
+
+        /// <summary>The first piece of the state is with it.</summary>
+        public bool IsLearning { get; set; }
+
+        /// <summary>When a learner last got a piece of the state, or a step further.</summary>
+        public TimeSpan LearnedAt { get; set; }
+
+        /// <summary>It could not follow, and is not taken in again before.</summary>
+        public TimeSpan NotBefore { get; set; }
+
+        /// <summary>The oldest step of which it may lack something.</summary>
+        public long Lacks => State ?? Followed;
 
         /// <summary>A running mean over its last steps; 0 before the first.</summary>
         public double SecondsPerSlice { get; set; }

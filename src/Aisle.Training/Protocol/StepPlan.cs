@@ -38,8 +38,8 @@ public sealed record Member(MemberId Id, string Name, string Host, int Port);
 /// <param name="Member">Null when the member is gone: its slices are in other units, or somebody already holds the finished step.</param>
 public sealed record Unit(int Id, SliceSet Slices, MemberId? Member);
 
-/// <summary>A member without state: it receives this step's reduced gradients like everyone and the state they apply to from its donor.</summary>
-public sealed record Learner(Member Member, MemberId Donor);
+/// <summary>A member without state: it receives this step's reduced gradients like everyone, and asks the donors for the state they apply to, piece by piece.</summary>
+public sealed record Learner(Member Member, ImmutableArray<MemberId> Donors);
 
 /// <summary>Who stores state <paramref name="Step"/>.</summary>
 /// <param name="Keepers">The first writes; the others keep a copy until it is announced as stored.</param>
@@ -57,6 +57,9 @@ public sealed record StepPlan
 
     /// <summary>The step that takes state <c>Step</c> to <c>Step + 1</c>.</summary>
     public required long Step { get; init; }
+
+    /// <summary>Nobody lacks anything of the steps before this one: they may be forgotten. At most the step before the plan's own.</summary>
+    public required long Oldest { get; init; }
 
     /// <summary>All with a state: they compute, own shards and receive.</summary>
     public required ImmutableArray<Member> Members { get; init; }
@@ -76,6 +79,7 @@ public sealed record StepPlan
     {
         Epoch = 1,
         Step = 0,
+        Oldest = -1,
         Members = members,
         Units = [.. members.Select(member => new Unit(member.Id.Value, SliceSet.Range(member.Id.Value, member.Id.Value + 1), member.Id))],
         ShardOwners = [.. Enumerable.Range(0, shards).Select(shard => members[shard % members.Length].Id)],

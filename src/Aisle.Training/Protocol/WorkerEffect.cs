@@ -31,8 +31,20 @@ public enum WorkerAction
     /// <summary>Tell the coordinator that state <c>Step</c> is reached.</summary>
     ReportState,
 
-    /// <summary>Send the whole present state to the peer.</summary>
+    /// <summary>Send the shard's piece of the present state to the peer, a learner.</summary>
     SendState,
+
+    /// <summary>Ask the peer for the shard's piece of its state, which is to be <c>Step</c> or a later one.</summary>
+    AskState,
+
+    /// <summary>No state is here yet, but some of its pieces: make the step's update of those that are at <c>Step</c>, then report <see cref="WorkerProtocol.Followed"/>.</summary>
+    Follow,
+
+    /// <summary>Tell the coordinator how far this learner is: it has everything of the steps before <c>Step</c>.</summary>
+    ReportLearning,
+
+    /// <summary>All pieces are here and at <c>Step</c>: it is this worker's state. Then report <see cref="WorkerProtocol.StateArrived"/>.</summary>
+    BecomeState,
 
     /// <summary>Copy the present state: it is <c>Step</c> and may be written later.</summary>
     KeepSnapshot,

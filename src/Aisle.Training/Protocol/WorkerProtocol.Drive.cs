@@ -10,7 +10,8 @@ public sealed partial class WorkerProtocol
     {
         DriveSnapshots(); // before a step may change the weights
         foreach (var state in _steps) Drive(state);
-        DriveLearners();
+        DriveGifts();
+        DriveLesson();
     }
 
     private void Drive(StepState state)
@@ -28,6 +29,7 @@ public sealed partial class WorkerProtocol
         }
         for (var shard = 0; shard < shards; shard++) DriveShard(state, shard);
         DriveApply(state);
+        DriveLesson();
     }
 
     private void DriveShard(StepState state, int index)
@@ -83,6 +85,7 @@ public sealed partial class WorkerProtocol
         state.ReducedShards++;
         DriveShard(state, index);
         DriveApply(state);
+        DriveLesson();
     }
 
     private void DriveApply(StepState state)
@@ -109,19 +112,6 @@ public sealed partial class WorkerProtocol
             }
             if (order.Keepers[0] != self || state < order.Step || !_written.Add(order.Step)) continue;
             Emit(_snapshots.Contains(order.Step) ? WorkerAction.WriteSnapshot : WorkerAction.ReportNoSnapshot, order.Step);
-        }
-    }
-
-    private void DriveLearners()
-    {
-        if (_steps.Count == 0 || PlanOf(_latestPlan) is not { } plan) return;
-        foreach (var learner in plan.Learners)
-        {
-            // From this step on the learner gets what everyone gets, so any state from here on will do.
-            if (learner.Donor == self && State >= plan.Step && !IsApplying && _stateSentTo.Add(learner.Member.Id))
-            {
-                Emit(WorkerAction.SendState, State.Value, peer: learner.Member.Id);
-            }
         }
     }
 

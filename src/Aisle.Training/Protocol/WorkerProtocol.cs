@@ -10,12 +10,12 @@ namespace Aisle.Training.Protocol;
 /// Not thread-safe. No vote and no clock: a shard that has every slice once has the only value it can have, so whoever holds all shards
 /// goes on. Everything may be sent twice; nothing is folded twice. Sums and reduced shards are kept until no member can lack them.
 /// </remarks>
-public sealed partial class WorkerProtocol(MemberId self, int slices, int shards)
+/// <param name="mostKept">Of how many steps a learner keeps the gradients, at most, while a piece of the state is on its way to it. At least 1.</param>
+public sealed partial class WorkerProtocol(MemberId self, int slices, int shards, int mostKept = 16)
 {
     private readonly SliceSet _all = SliceSet.Range(0, slices);
     private readonly List<StepState> _steps = []; // in rising order; three at most, but for what peers say ahead of their plan
     private readonly Stack<StepState> _spareSteps = []; // used again, so that a step in the steady state allocates nothing
-    private readonly HashSet<MemberId> _stateSentTo = [];
     private readonly SortedDictionary<long, SaveOrder> _orders = [];
     private readonly HashSet<long> _snapshots = [];
     private readonly HashSet<long> _written = []; // orders this worker has acted on as writer
@@ -45,6 +45,7 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
     {
         Debug.Assert(State is null, "A worker receives a state once.");
         State = state;
+        _lesson = null;
         Emit(WorkerAction.ReportState, state);
         DriveAll();
         return Take();
@@ -55,6 +56,7 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
     {
         _written.Clear();
         if (State is { } state) Emit(WorkerAction.ReportState, state);
+        else if (_lesson is { } lesson) Emit(WorkerAction.ReportLearning, lesson.State);
         DriveAll();
         return Take();
     }
@@ -66,10 +68,14 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
         {
             throw new AisleException("AISLE-5132", $"The coordinator plans {plan.ShardOwners.Length} shards; this model has {shards}.", "Start the coordinator and all workers from one version and recipe.");
         }
-        if (plan.Step >= _latestPlan) _stateSentTo.RemoveWhere(peer => !plan.Receivers.Any(member => member.Id == peer)); // should it ever come again, it comes without state
+        if (plan.Step >= _latestPlan)
+        {
+            _gifts.RemoveAll(gift => plan.Step >= gift.AtLeast && !Has(plan, gift.To)); // should it ever come again, it asks again
+            LearnFrom(plan);
+        }
         _latestPlan = Math.Max(_latestPlan, plan.Step);
-        // A plan for step t is made when everyone has state t − 1: steps before that are needed by nobody.
-        Release(upTo: plan.Step - 2);
+        _oldest = Math.Max(_oldest, plan.Oldest);
+        ReleaseUnneeded();
         var step = StepOf(plan.Step);
         step.Plan = plan;
         foreach (var unit in plan.Units)
@@ -183,7 +189,8 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
     /// <summary>What was sent to the peer may be lost: its connection broke and is there again. Everything that it may need is sent anew.</summary>
     public IReadOnlyList<WorkerEffect> LinkReset(MemberId peer)
     {
-        _stateSentTo.Remove(peer);
+        GiveAgain(peer);
+        AskAgain(peer);
         foreach (var step in _steps)
         {
             foreach (var unit in step.Units) unit.ForgetSentTo(peer);

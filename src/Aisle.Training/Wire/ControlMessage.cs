@@ -17,6 +17,7 @@ namespace Aisle.Training.Wire;
 [JsonDerivedType(typeof(Cleared), "cleared")]
 [JsonDerivedType(typeof(SelfAccused), "selfAccused")]
 [JsonDerivedType(typeof(Reached), "reached")]
+[JsonDerivedType(typeof(Learning), "learning")]
 [JsonDerivedType(typeof(Unreachable), "unreachable")]
 [JsonDerivedType(typeof(OrderSave), "orderSave")]
 [JsonDerivedType(typeof(Saved), "saved")]
@@ -46,6 +47,9 @@ internal abstract record ControlMessage
     /// <param name="Life">Of the begin that the worker lives by.</param>
     /// <param name="Times">Of the step just made; all zero for the state a worker starts with.</param>
     public sealed record Reached(long Life, long State, StateReport Report, StepTimes Times) : ControlMessage;
+
+    /// <summary>The worker has no state yet, but everything of the steps before <paramref name="State"/>.</summary>
+    public sealed record Learning(long Life, long State) : ControlMessage;
 
     /// <summary>Slices of others to compute as well.</summary>
     public sealed record OrderAudit(long Step, SliceSet Slices) : ControlMessage;
@@ -86,7 +90,7 @@ internal abstract record ControlMessage
         {
             var message = JsonSerializer.Deserialize(json, WireJson.Default.ControlMessage) ?? throw new JsonException("null");
             if (message is Plan { Step: var plan } && (plan.Members.IsDefault || plan.Units.IsDefault || plan.ShardOwners.IsDefault || plan.Learners.IsDefault || plan.Step < 0
-                || plan.Units.Any(unit => unit?.Slices is null) || plan.Members.Any(member => member is null) || plan.Learners.Any(learner => learner?.Member is null)))
+                || plan.Units.Any(unit => unit?.Slices is null) || plan.Members.Any(member => member is null) || plan.Learners.Any(learner => learner?.Member is null || learner.Donors.IsDefault)))
             {
                 throw new JsonException("a plan lacks a part");
             }

@@ -157,30 +157,29 @@ internal readonly ref struct ReducedFrame
     }
 }
 
-/// <summary>A piece of a whole training state on its way to a learner. Pieces come in order; one at offset 0 begins anew.</summary>
+/// <summary>A shard's piece of a training state on its way to a learner.</summary>
 internal readonly ref struct StateFrame
 {
     private const int FixedBytes = 32;
-    public const int MaxElements = 65536;
 
     /// <summary>The state's number.</summary>
     public long Step { get; private init; }
 
-    /// <summary>Where the piece belongs in the state's numbers: see <see cref="TrainingState"/>.</summary>
-    public int Offset { get; private init; }
+    public int Shard { get; private init; }
 
     public OptimizerPowers Powers { get; private init; }
 
+    /// <summary>The shard's weights, then its part of each of the optimiser's slots.</summary>
     public ReadOnlySpan<float> Values { get; private init; }
 
     public static int MaxHeadBytes => FixedBytes;
 
     /// <summary>Writes all but the values, which follow.</summary>
     /// <returns>Bytes written.</returns>
-    public static int WriteHead(Span<byte> body, long step, int offset, OptimizerPowers powers)
+    public static int WriteHead(Span<byte> body, long step, int shard, OptimizerPowers powers)
     {
         BinaryPrimitives.WriteInt64LittleEndian(body, step);
-        BinaryPrimitives.WriteInt64LittleEndian(body[8..], offset);
+        BinaryPrimitives.WriteInt64LittleEndian(body[8..], shard);
         BinaryPrimitives.WriteDoubleLittleEndian(body[16..], powers.Beta1);
         BinaryPrimitives.WriteDoubleLittleEndian(body[24..], powers.Beta2);
         return FixedBytes;
@@ -190,14 +189,34 @@ internal readonly ref struct StateFrame
     public static StateFrame Parse(ReadOnlySpan<byte> body)
     {
         if (body.Length <= FixedBytes || body.Length % sizeof(float) != 0) throw ContributionFrame.Malformed(body.Length);
-        var offset = BinaryPrimitives.ReadInt64LittleEndian(body[8..]);
-        if (offset is < 0 or > int.MaxValue) throw ContributionFrame.Malformed(body.Length);
+        var shard = BinaryPrimitives.ReadInt64LittleEndian(body[8..]);
+        if (shard is < 0 or > int.MaxValue) throw ContributionFrame.Malformed(body.Length);
         return new StateFrame
         {
             Step = BinaryPrimitives.ReadInt64LittleEndian(body),
-            Offset = (int)offset,
+            Shard = (int)shard,
             Powers = new OptimizerPowers(BinaryPrimitives.ReadDoubleLittleEndian(body[16..]), BinaryPrimitives.ReadDoubleLittleEndian(body[24..])),
             Values = MemoryMarshal.Cast<byte, float>(body[FixedBytes..]),
         };
+    }
+}
+
+/// <summary>A learner asks for a shard's piece of a state, of this one or a later one.</summary>
+internal readonly record struct StateAskedFrame(int Shard, long AtLeast)
+{
+    public const int SizeBytes = 16;
+
+    public void Write(Span<byte> body)
+    {
+        BinaryPrimitives.WriteInt64LittleEndian(body, Shard);
+        BinaryPrimitives.WriteInt64LittleEndian(body[8..], AtLeast);
+    }
+
+    /// <exception cref="AisleException">AISLE-5131: nothing that a learner asks.</exception>
+    public static StateAskedFrame Parse(ReadOnlySpan<byte> body)
+    {
+        if (body.Length != SizeBytes) throw ContributionFrame.Malformed(body.Length);
+        var (shard, atLeast) = (BinaryPrimitives.ReadInt64LittleEndian(body), BinaryPrimitives.ReadInt64LittleEndian(body[8..]));
+        return shard is >= 0 and <= int.MaxValue && atLeast >= 0 ? new StateAskedFrame((int)shard, atLeast) : throw ContributionFrame.Malformed(body.Length);
     }
 }

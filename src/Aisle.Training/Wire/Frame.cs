@@ -18,6 +18,7 @@ internal enum FrameKind
 
     /// <summary>The one frame that goes back: whether whoever dialled may say where numbers lie instead of sending them.</summary>
     PeerReady = 7,
+    StateAsked = 8,
 }
 
 /// <summary>

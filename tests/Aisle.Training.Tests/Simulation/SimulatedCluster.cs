@@ -20,6 +20,7 @@ internal sealed partial class SimulatedCluster
     private readonly Dictionary<Digest, float[]> _store = [];
     private readonly SortedSet<int> _active = [];
     private readonly int _minimum;
+    private readonly int _mostBehind;
     private CoordinatorProtocol _coordinator;
     private int _nextProcess;
     private long _coordinators;
@@ -32,6 +33,7 @@ internal sealed partial class SimulatedCluster
         Slices = slices;
         Steps = steps;
         Plan(disturbances);
+        (MostKept, _mostBehind) = (_random.Next(1, 6), _random.Next(1, 6));
         var workers = _random.Next(1, 6);
         _minimum = _random.Next(1, workers + 1);
         _shape = new RunShape(Digest.Of("recipe"), slices, SimulatedModel.Shards, steps, _random.Next(3));
@@ -40,6 +42,21 @@ internal sealed partial class SimulatedCluster
     }
 
     public int Slices { get; }
+
+    /// <summary>See <see cref="WorkerProtocol"/>.</summary>
+    public int MostKept { get; }
+
+    /// <summary>Pieces of a state that a learner took in.</summary>
+    public int Pieces { get; private set; }
+
+    /// <summary>Those among them that others had made steps since.</summary>
+    public int LatePieces { get; private set; }
+
+    public void NotePiece(long stepsSince)
+    {
+        Pieces++;
+        if (stepsSince > 0) LatePieces++;
+    }
 
     public int Steps { get; }
 
@@ -75,9 +92,9 @@ internal sealed partial class SimulatedCluster
     public string Describe() => string.Join('\n', [
         $"sick {_sick} corrupted {IsCorrupted} alone {WasAlone} quarantined {string.Join(',', Quarantined)} doubted {string.Join(',', _doubted)}; to workers {string.Join(' ', _toWorker.Where(q => q.Value.Count > 0).Select(q => $"{q.Key}:{q.Value.Count}"))}; to coordinator {string.Join(' ', _toCoordinator.Where(q => q.Value.Count > 0).Select(q => $"{q.Key}:{q.Value.Count}"))}; connections {string.Join(' ', _connections.Select(c => $"{c.Key}@{c.Value}"))}",
         $"commits {string.Join(',', Commits.Select(commit => commit.State))}; active {string.Join(',', _active)}; stopped {string.Join(',', _stopped)}; waiting messages {string.Join(',', _data.Where(queue => queue.Value.Count > 0).Select(queue => $"{queue.Key}×{queue.Value.Count}"))}",
-        .. _alive.Values.Select(worker => $"process {worker.Process} as {worker.Member}: state {worker.Rules.State}, accused {worker.IsAccused}, term {worker.Term}, life {worker.Life}, planned {worker.Rules.PlannedUpTo}"),
+        .. _alive.Values.Select(worker => $"process {worker.Process} as {worker.Member}: state {worker.Rules.State}, followed {worker.Rules.FollowedUpTo}, accused {worker.IsAccused}, term {worker.Term}, life {worker.Life}, planned {worker.Rules.PlannedUpTo}"),
         .. _alive.Values.SelectMany(worker => worker.Rules.State is { } state ? new[] { worker.Rules.PlanOf(state), worker.Rules.PlanOf(state - 1) } : []).OfType<StepPlan>().DistinctBy(plan => plan.Epoch)
-            .Select(plan => $"plan {plan.Epoch} of {plan.Step}: members {string.Join(',', plan.Members.Select(member => member.Id))} learners {string.Join(',', plan.Learners.Select(learner => $"{learner.Member.Id}<{learner.Donor}"))} units {string.Join(' ', plan.Units.Select(unit => $"{unit.Id}:{unit.Slices}@{unit.Member}"))} owners {string.Join(',', plan.ShardOwners)}"),
+            .Select(plan => $"plan {plan.Epoch} of {plan.Step}: members {string.Join(',', plan.Members.Select(member => member.Id))} learners {string.Join(',', plan.Learners.Select(learner => $"{learner.Member.Id}<{string.Join('/', learner.Donors)}"))} units {string.Join(' ', plan.Units.Select(unit => $"{unit.Id}:{unit.Slices}@{unit.Member}"))} owners {string.Join(',', plan.ShardOwners)}"),
     ]);
 
     public void Send(SimulatedWorker from, MemberId to, DataMessage message)
@@ -98,6 +115,12 @@ internal sealed partial class SimulatedCluster
             return [];
         });
         Tell(from, id => _coordinator.Reached(id, life, state, report, Now()));
+    }
+
+    public void ReportLearning(SimulatedWorker from, long state)
+    {
+        var life = from.Life;
+        Tell(from, id => _coordinator.Learning(id, life, state, Now()));
     }
 
     public void ReportComputed(SimulatedWorker from, int unit)
@@ -126,6 +149,8 @@ internal sealed partial class SimulatedCluster
         Term = 1_000_000 * ++_coordinators,
         GiveUpAfter = _random.Next(4) == 0 ? TimeSpan.FromSeconds(3) : TimeSpan.MaxValue,
         LearnWithin = TimeSpan.MaxValue,
+        MostBehind = _mostBehind,
+        WaitForLearner = _random.Next(4) == 0 ? TimeSpan.FromSeconds(2) : TimeSpan.MaxValue,
     });
 
     private TimeSpan Now() => _clock += TimeSpan.FromTicks(1);

@@ -27,9 +27,9 @@ internal static class SimulatedModel
         return gradient;
     }
 
-    public static void Apply(float[] weights, float[] mean)
+    public static void Apply(Span<float> weights, ReadOnlySpan<float> mean)
     {
-        for (var i = 0; i < Elements; i++) weights[i] -= 0.1f * mean[i];
+        for (var i = 0; i < weights.Length; i++) weights[i] -= 0.1f * mean[i];
     }
 
     /// <summary>What one worker that nobody disturbs arrives at: after each step, the weights' hash.</summary>

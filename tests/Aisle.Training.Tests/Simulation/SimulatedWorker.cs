@@ -33,11 +33,11 @@ internal sealed partial class SimulatedWorker(SimulatedCluster cluster, int proc
 
     public long Life { get; private set; }
 
-    public WorkerProtocol Rules { get; private set; } = new(new MemberId(-1), cluster.Slices, SimulatedModel.Shards);
+    public WorkerProtocol Rules { get; private set; } = new(new MemberId(-1), cluster.Slices, SimulatedModel.Shards, cluster.MostKept);
 
     public Queue<Action> Disk { get; } = new();
 
-    public bool HasWork => !_isAccused && (_begin is not null || _work.Count > 0 || _computing is not null);
+    public bool HasWork => !_isAccused && (_begin is not null || _work.Count > 0 || _computing is not null || _pieces.Count > 0);
 
     /// <summary>What it would bring along to a coordinator that knows nothing of it.</summary>
     public Returning? Returning => (_begin is null || _isOwn) && _state is { } state && Life != 0
@@ -74,11 +74,13 @@ internal sealed partial class SimulatedWorker(SimulatedCluster cluster, int proc
             Update(_state!.Value);
             _state++;
             _torn = false;
+            Settle();
         }
         (Member, Term, Life, _generation) = (order.Member, order.Term, order.Life, order.Generation);
         Recover(order);
-        Rules = new WorkerProtocol(Member, cluster.Slices, SimulatedModel.Shards);
+        Rules = new WorkerProtocol(Member, cluster.Slices, SimulatedModel.Shards, cluster.MostKept);
         _work.Clear();
+        BeginLesson();
         _computing = null;
         _units.Clear();
         _sums.Clear();
@@ -126,11 +128,11 @@ internal sealed partial class SimulatedWorker(SimulatedCluster cluster, int proc
             case DataMessage.Reduced reduced:
                 Carry(Rules.ReducedArrived(reduced.Step, reduced.Shard, reduced.From), reduced: reduced.Values);
                 break;
-            case DataMessage.State state when Rules.State is null:
-                _taughtBy.UnionWith(state.TaughtBy);
-                (_weights, _state) = ([.. state.Weights], state.Step);
-                Settle();
-                Carry(Rules.StateArrived(state.Step));
+            case DataMessage.State piece:
+                _pieces.Enqueue(piece);
+                break;
+            case DataMessage.Ask ask:
+                Carry(Rules.StateAsked(ask.From, ask.Shard, ask.AtLeast));
                 break;
         }
     }
@@ -142,6 +144,11 @@ internal sealed partial class SimulatedWorker(SimulatedCluster cluster, int proc
         {
             _begin = null;
             begin();
+            return;
+        }
+        if (_work.Count == 0)
+        {
+            TakePiece(_pieces.Dequeue());
             return;
         }
         if (_computing is { } computing)
@@ -179,6 +186,13 @@ internal sealed partial class SimulatedWorker(SimulatedCluster cluster, int proc
             if (next.Step == _state && !Accuses()) Audit(next.Step, next.Unit);
             return;
         }
+        if (next.Action is WorkerAction.Follow or WorkerAction.BecomeState)
+        {
+            _work.Dequeue();
+            if (next.Action == WorkerAction.Follow) Follow(next.Step);
+            else EndLesson(next.Step);
+            return;
+        }
         if (!_torn)
         {
             _torn = true; // an update takes its time, and what else happens meanwhile must leave the weights alone
@@ -201,7 +215,7 @@ internal sealed partial class SimulatedWorker(SimulatedCluster cluster, int proc
             var (step, shard) = (effect.Step, effect.Shard);
             switch (effect.Action)
             {
-                case WorkerAction.Compute or WorkerAction.Apply or WorkerAction.Audit:
+                case WorkerAction.Compute or WorkerAction.Apply or WorkerAction.Audit or WorkerAction.Follow or WorkerAction.BecomeState:
                     _work.Enqueue(effect);
                     break;
                 case WorkerAction.FoldOwn:
@@ -228,7 +242,14 @@ internal sealed partial class SimulatedWorker(SimulatedCluster cluster, int proc
                     break;
                 case WorkerAction.SendState:
                     Assert.False(_torn, "A state was sent in the middle of an update.");
-                    cluster.Send(this, effect.Peer, new DataMessage.State(step, [.. _weights], [.. _taughtBy, process]));
+                    Assert.Equal(step, _state);
+                    cluster.Send(this, effect.Peer, new DataMessage.State(step, shard, _weights.AsSpan(shard * SimulatedModel.ShardElements, SimulatedModel.ShardElements).ToArray(), [.. _taughtBy, process]));
+                    break;
+                case WorkerAction.AskState:
+                    cluster.Send(this, effect.Peer, new DataMessage.Ask(Member, shard, step));
+                    break;
+                case WorkerAction.ReportLearning:
+                    cluster.ReportLearning(this, step);
                     break;
                 case WorkerAction.ReportState:
                     cluster.Report(this, step, _report);
@@ -274,5 +295,7 @@ internal abstract record DataMessage
 
     public sealed record Reduced(long Step, int Shard, MemberId From, float[] Values) : DataMessage;
 
-    public sealed record State(long Step, float[] Weights, int[] TaughtBy) : DataMessage;
+    public sealed record State(long Step, int Shard, float[] Weights, int[] TaughtBy) : DataMessage;
+
+    public sealed record Ask(MemberId From, int Shard, long AtLeast) : DataMessage;
 }

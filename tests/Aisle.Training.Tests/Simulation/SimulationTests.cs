@@ -14,6 +14,7 @@ public sealed class SimulationTests(ITestOutputHelper output)
         Assert.True(total.Kills > Seeds / 2, $"Only {total.Kills} kills in all: the simulation disturbs too little to prove anything.");
         Assert.True(total.RolledBack > Seeds / 300, $"Only {total.RolledBack} runs lost everyone.");
         Assert.True(total.Hedges > Seeds / 50, $"Only {total.Hedges} steps were hedged.");
+        Assert.True(total.LatePieces > Seeds / 10, $"Only {total.LatePieces} of {total.Pieces} pieces of a state had to be brought up to what the others had made meanwhile.");
     }
 
     [Fact]
@@ -72,6 +73,10 @@ public sealed class SimulationTests(ITestOutputHelper output)
 
         public int RolledBack { get; private set; }
 
+        public int Pieces { get; private set; }
+
+        public int LatePieces { get; private set; }
+
         public int Stops { get; private set; }
 
         public int Returns { get; private set; }
@@ -87,6 +92,8 @@ public sealed class SimulationTests(ITestOutputHelper output)
         public void Add(SimulatedCluster cluster)
         {
             Kills += cluster.Kills;
+            Pieces += cluster.Pieces;
+            LatePieces += cluster.LatePieces;
             RolledBack += cluster.RolledBack ? 1 : 0;
             Stops += cluster.Stops;
             Returns += cluster.Returns;

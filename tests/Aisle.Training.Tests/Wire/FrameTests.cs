@@ -98,7 +98,7 @@ public sealed class FrameTests
             if (random.Next(2) == 0) length = ContributionFrame.WriteHead(body, 7, 3, default, slices, NumberForm.Float32, place);
             var damaged = body[..random.Next(length)];
             if (damaged.Length > 0) damaged[random.Next(damaged.Length)] ^= (byte)(1 << random.Next(8));
-            foreach (var parse in (Action[])[() => ContributionFrame.Parse(damaged), () => ReducedFrame.Parse(damaged), () => StateFrame.Parse(damaged)])
+            foreach (var parse in (Action[])[() => ContributionFrame.Parse(damaged), () => ReducedFrame.Parse(damaged), () => StateFrame.Parse(damaged), () => StateAskedFrame.Parse(damaged)])
             {
                 try
                 {
@@ -122,12 +122,12 @@ public sealed class FrameTests
             new ControlMessage.Begin(new BeginOrder(8, new MemberId(4), 9, StateSource.Peer, 12, null)),
             new ControlMessage.Reached(7, 4, new StateReport(ulong.MaxValue, double.NaN, true, 0.25, 1e-3), new StepTimes(1, 2, 3, 4, 5, 6)),
             new ControlMessage.Computed(7, 3),
-            new ControlMessage.Leave(),
+            new ControlMessage.Leave(), new ControlMessage.Learning(7, 12),
             new ControlMessage.SliceHashed(1, 3, 4, UInt128.MaxValue - 5), new ControlMessage.OrderAudit(3, SliceSet.Range(2, 5)), new ControlMessage.SelfAccused(1, 3, "x"),
             new ControlMessage.OrderSave(new SaveOrder(5, true, false, [new MemberId(1)])),
             new ControlMessage.Plan(new StepPlan
             {
-                Epoch = 2, Step = 9, Members = [member], Learners = [new Learner(member, new MemberId(1))],
+                Epoch = 2, Step = 9, Oldest = 6, Members = [member], Learners = [new Learner(member, [new MemberId(1), member.Id])],
                 Units = [new Unit(1, SliceSet.Of([0, 1, 2, 9]), member.Id), new Unit(2, SliceSet.Of([3]), null)], ShardOwners = [member.Id],
             }),
         ];
