@@ -45,8 +45,8 @@ public sealed record CoordinatorRules
     /// <summary>So many steps may be planned that a learner has not followed yet; then the others wait for it. At least 1.</summary>
     public int MostBehind { get; init; } = 4;
 
-    /// <summary>The longest that the others wait for a learner that does not get further. It may try again later.</summary>
-    public TimeSpan WaitForLearner { get; init; } = TimeSpan.FromSeconds(2);
+    /// <summary>The longest that the others wait for a learner that speaks but does not get further; one that is silent they do not wait for. It may try again later.</summary>
+    public TimeSpan WaitForLearner { get; init; } = TimeSpan.FromSeconds(15);
 }
 
 /// <summary>How a worker introduces itself.</summary>
