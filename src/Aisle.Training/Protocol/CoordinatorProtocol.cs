@@ -42,7 +42,7 @@ public sealed record CoordinatorRules
     /// <summary>A learner that gets nothing of the state for so long is hung up on.</summary>
     public TimeSpan LearnWithin { get; init; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>So many steps may be planned that a learner has not followed yet; then the others wait for it. At least 1.</summary>
+    /// <summary>So many steps may be planned that a learner has not followed yet; then the others wait for it. At least 1, at most <see cref="WorkerProtocol.MostAhead"/> − 3.</summary>
     public int MostBehind { get; init; } = 4;
 
     /// <summary>The longest that the others wait for a learner that speaks but does not get further; one that is silent they do not wait for. It may try again later.</summary>

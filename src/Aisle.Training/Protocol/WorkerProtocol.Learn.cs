@@ -16,6 +16,12 @@ public sealed partial class WorkerProtocol
     /// <summary>Pieces under way from one donor at a time: enough for the next to be on its way while one is taken in.</summary>
     public const int PiecesAtOnce = 2;
 
+    /// <summary>
+    /// What peers say of steps further ahead of what this worker knows is not taken in. More than a learner may be behind
+    /// (<see cref="CoordinatorRules.MostBehind"/>): peers' gradients may overtake the coordinator's plans, and are sent once.
+    /// </summary>
+    public const int MostAhead = 8;
+
     private readonly List<Gift> _gifts = []; // what learners asked for, also the last that were sent: they may have been lost on their way
     private Lesson? _lesson;
     private long _oldest; // nobody lacks anything of the steps before

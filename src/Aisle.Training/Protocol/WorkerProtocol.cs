@@ -222,7 +222,7 @@ public sealed partial class WorkerProtocol(MemberId self, int slices, int shards
     }
 
     private bool Accepts(long step, int shard) =>
-        shard >= 0 && shard < shards && step > _released && step <= Math.Max(_latestPlan, State ?? -1) + 1;
+        shard >= 0 && shard < shards && step > _released && step <= Math.Max(_latestPlan, State ?? -1) + MostAhead;
 
     private StepState? Find(long step)
     {
