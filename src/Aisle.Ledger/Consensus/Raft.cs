@@ -74,6 +74,9 @@ internal sealed partial class Raft
 
     public LogPosition Last => _log.Last;
 
+    /// <summary>The own log is known to be on the own disk up to here.</summary>
+    public long Durable => _durable;
+
     public LogPosition LogBase => _log.Base;
 
     /// <summary>A peer said that the cluster goes on without this member. It stands for no election until a leader speaks to it.</summary>

@@ -69,7 +69,7 @@ internal ref struct WireReader(ReadOnlyMemory<byte> bytes)
 
     public ReadOnlyMemory<byte> Bytes()
     {
-        var length = Count(bytes.Length - _at);
+        var length = Unsigned() is var value && value <= (ulong)(bytes.Length - _at) ? (int)value : throw Malformed($"{value} bytes are announced, {bytes.Length - _at} follow");
         _at += length;
         return bytes.Slice(_at - length, length);
     }

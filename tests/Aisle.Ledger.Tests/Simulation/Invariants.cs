@@ -9,6 +9,7 @@ internal sealed class Invariants(IReadOnlyList<SimulatedMember> members)
     private readonly Dictionary<(MemberId Voter, long Term), MemberId> _votes = [];
     private readonly Dictionary<LogPosition, (long PreviousTerm, ReadOnlyMemory<byte> Payload)> _entries = [];
     private readonly List<long> _committed = [0];      // term of every committed entry, by index
+    private readonly List<long> _committedIn = [0];    // the term whose leader committed it
     private readonly List<ulong> _digests = [0];       // state after every committed entry, by index
     private long _newestAnswered;
 
@@ -26,6 +27,7 @@ internal sealed class Invariants(IReadOnlyList<SimulatedMember> members)
         }
         if (raft.Role == Role.Leader && (seen.Role != Role.Leader || seen.Term != raft.Term)) CheckNewLeader(raft);
         if (raft.Commit > seen.Commit) CheckCommit(raft, seen.Commit);
+        CheckMatches(member, raft);
         member.Seen = new Seen(raft.Term, raft.Role, raft.Commit);
     }
 
@@ -81,7 +83,7 @@ internal sealed class Invariants(IReadOnlyList<SimulatedMember> members)
         if (!_leaders.TryAdd(raft.Term, raft.Self) && _leaders[raft.Term] != raft.Self) throw Broken($"{_leaders[raft.Term]} and {raft.Self} lead in term {raft.Term}");
         for (var index = Math.Max(1, raft.LogBase.Index); index <= Committed; index++)
         {
-            if (_committed[(int)index] < raft.Term && raft.TermAt(index) != _committed[(int)index]) throw Broken($"{raft.Self} leads in term {raft.Term} without committed entry {index}");
+            if (_committedIn[(int)index] < raft.Term && raft.TermAt(index) != _committed[(int)index]) throw Broken($"{raft.Self} leads in term {raft.Term} without committed entry {index}");
         }
     }
 
@@ -94,22 +96,39 @@ internal sealed class Invariants(IReadOnlyList<SimulatedMember> members)
             if (index == _committed.Count)
             {
                 _committed.Add(term);
-                CheckLeadersHave(index, term);
+                _committedIn.Add(raft.Term);   // the leader itself is the first to know
+                CheckLeadersHave(index, term, raft.Term);
             }
             else if (index < _committed.Count && _committed[(int)index] != term) throw Broken($"entry {index} was committed with term {_committed[(int)index]}, and is with {term} by {raft.Self}");
         }
         if (raft.Role != Role.Leader) return;
         var position = new LogPosition(raft.TermAt(raft.Commit), raft.Commit);
+        if (position.Term != raft.Term) throw Broken($"{raft.Self} leads in term {raft.Term} and commits {position} by counting");
         var voters = raft.ActiveMembers.Voters;
         var holders = members.Count(member => voters.Contains(member.Id) && member.Disk.Has(position));
         if (holders < Quorum.Of(voters.Length)) throw Broken($"{raft.Self} commits {position}, which is on {holders} of {voters.Length} disks");
     }
 
-    private void CheckLeadersHave(long index, long term)
+    /// <summary>What a member counts on, of itself and of others, is on the disk it is said to be on.</summary>
+    private void CheckMatches(SimulatedMember member, Raft raft)
+    {
+        if (!IsOn(member, raft, raft.Durable)) throw Broken($"{raft.Self} takes entry {raft.Durable} to be on its disk, which ends at {member.Disk.LastIndex}");
+        if (raft.Role != Role.Leader) return;
+        foreach (var peer in members)
+        {
+            // A member that has gone on to a later term may have cut off what it had.
+            if (raft.PeerOf(peer.Id) is not { } progress || Math.Max(peer.Disk.State.Term, peer.Raft?.Term ?? 0) > raft.Term) continue;
+            if (!IsOn(peer, raft, progress.Match)) throw Broken($"{raft.Self} takes entry {progress.Match} to be on the disk of {peer.Id}, which ends at {peer.Disk.LastIndex}");
+        }
+    }
+
+    private static bool IsOn(SimulatedMember member, Raft raft, long index) => raft.TermAt(index) is var term && (term < 0 || member.Disk.Has(new LogPosition(term, index)));
+
+    private void CheckLeadersHave(long index, long term, long inTerm)
     {
         foreach (var member in members)
         {
-            if (member.Raft is { Role: Role.Leader } leader && leader.Term > term && index > leader.LogBase.Index && leader.TermAt(index) != term)
+            if (member.Raft is { Role: Role.Leader } leader && leader.Term > inTerm && index > leader.LogBase.Index && leader.TermAt(index) != term)
             {
                 throw Broken($"entry {index} of term {term} commits, and {leader.Self} leads in term {leader.Term} without it");
             }

@@ -23,11 +23,15 @@ internal sealed partial class SimulatedCluster
             case Trouble.SlowDisk: member.SlowDiskUntil = _time + fault.Lasting; break;
             case Trouble.Pause: member.PausedUntil = _time + fault.Lasting; break;
             case Trouble.CutOneWay: Cut(a, b, _time + fault.Lasting); break;
-            case Trouble.Isolate:
-                for (var other = 0; other < _members.Count; other++)
+            case Trouble.Isolate: Isolate(a, fault); break;
+            case Trouble.FloodAlone:
+                if (member.Raft is not { Role: Role.Leader }) break;
+                Isolate(a, fault);
+                for (var i = 0; i < 3 + fault.B % 25; i++) Step(member, new Propose(0, SimulatedState.Command(0, 0, i)));   // sequence 0: changes nothing
+                if (fault.B % 2 == 0) break;
+                foreach (var voter in member.Raft.ActiveMembers.Voters)
                 {
-                    Cut(a, other, _time + fault.Lasting);
-                    Cut(other, a, _time + fault.Lasting);
+                    if (voter != member.Id && member.Raft.Role == Role.Leader) Step(member, new ChangeMembers(0, MemberChange.Remove, voter));
                 }
                 break;
             case Trouble.Split:
@@ -48,6 +52,15 @@ internal sealed partial class SimulatedCluster
             case Trouble.Promote: Churn(new ChangeMembers(0, MemberChange.Promote, _members[^1].Id), false); break;
             case Trouble.Remove: Churn(new ChangeMembers(0, MemberChange.Remove, member.Id), false); break;
             case Trouble.LoseSnapshot: member.Arriving.Clear(); Crash(member, 5); break;
+        }
+    }
+
+    private void Isolate(int member, Fault fault)
+    {
+        for (var other = 0; other < _members.Count; other++)
+        {
+            Cut(member, other, _time + fault.Lasting);
+            Cut(other, member, _time + fault.Lasting);
         }
     }
 

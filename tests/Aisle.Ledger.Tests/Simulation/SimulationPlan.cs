@@ -15,6 +15,9 @@ internal enum Trouble
     Promote,
     Remove,
     LoseSnapshot,
+
+    /// <summary>A leader that is cut off takes many more proposals, and is asked to remove everybody else.</summary>
+    FloodAlone,
 }
 
 /// <summary>What goes wrong at a time. <paramref name="A"/> and <paramref name="B"/> pick members, among those that are there then.</summary>
@@ -74,6 +77,18 @@ internal sealed record SimulationPlan
             faults.Add(new Fault(i, chance.Between(200, (int)Heals), trouble, chance.Next(60), chance.Next(60), chance.Between(20, 600)));
         }
         return plan with { Faults = faults };
+    }
+
+    /// <summary>One election after the other: members crash and are back at once, and leadership is handed around meanwhile.</summary>
+    public static SimulationPlan OfElections(ulong seed)
+    {
+        var chance = new Chance(seed * 2 + 1);
+        var faults = new List<Fault>();
+        for (long at = 300; at < Heals; at += chance.Between(5, 60))
+        {
+            faults.Add(new Fault(faults.Count, at, chance.Percent(50) ? Trouble.Crash : Trouble.Transfer, chance.Next(60), chance.Next(60), chance.Between(1, 10)));
+        }
+        return Of(seed) with { Members = 5, LossPercent = 5, DoublePercent = 10, SlowestMessage = 40, Faults = faults };
     }
 
     public override string ToString() =>

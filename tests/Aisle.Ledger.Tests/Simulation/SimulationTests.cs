@@ -25,6 +25,17 @@ public sealed class SimulationTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void Leaders_that_follow_each_other_quickly_lose_nothing()
+    {
+        for (var seed = First; seed < First + Math.Max(1, Seeds / 20); seed++)
+        {
+            var plan = SimulationPlan.OfElections((ulong)seed);
+            SimulatedCluster.Run(plan, out var failure);
+            if (failure is not null) Assert.Fail(Shrunk.Story(plan, Bug.None, failure));
+        }
+    }
+
+    [Fact]
     public void Two_runs_of_a_seed_are_equal()
     {
         for (var seed = 1UL; seed <= 50; seed++)
