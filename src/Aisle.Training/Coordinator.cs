@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
@@ -40,7 +41,9 @@ public sealed record CoordinatorOptions
     {
         get;
         init => field = value is >= 0 and <= 1 ? value : throw new ArgumentOutOfRangeException(nameof(AuditFraction), value, "From 0 for no audits to 1 for every slice.");
-    } = 1.0 / 64;
+    } = UsualAuditFraction;
+
+    internal const double UsualAuditFraction = 1.0 / 64;
 
     /// <summary>A worker that says nothing for so long is suspected: others do its work too, and it counts again once it speaks. Workers speak every 250 ms.</summary>
     public TimeSpan SuspectAfter { get; init; } = TimeSpan.FromSeconds(1);
@@ -105,6 +108,9 @@ public sealed partial class Coordinator : IAsyncDisposable
             GiveUpAfter = options.GiveUpAfter,
             ReunionWithin = options.ReunionWithin,
         });
+        if (options.AuditFraction == 0) options.Log?.Invoke("No slice is audited: a machine that computes wrongly would not be found.");
+        else if (options.AuditFraction != CoordinatorOptions.UsualAuditFraction)
+            options.Log?.Invoke(string.Create(CultureInfo.InvariantCulture, $"{options.AuditFraction:P2} of all slices are computed by a second worker too."));
         _listener.Bind(options.Listen);
         _listener.Listen(128);
         EndPoint = (IPEndPoint)_listener.LocalEndPoint!;

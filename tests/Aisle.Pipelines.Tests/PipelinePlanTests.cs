@@ -99,6 +99,7 @@ public sealed class PipelinePlanTests
 
     [Theory]
     [InlineData("steps.model.workers=5")]
+    [InlineData("steps.model.audit=1/2")]
     [InlineData("name=another-name")]
     [InlineData("publish.models/other=model")]
     [InlineData("inputs.text=data/the-same-content-elsewhere")]

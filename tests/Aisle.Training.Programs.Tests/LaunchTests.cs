@@ -67,6 +67,17 @@ public sealed class LaunchTests
     }
 
     [Fact]
+    public async Task However_much_of_it_is_audited_the_model_is_the_same()
+    {
+        using var folder = new TemporaryFolder();
+        using var none = await Running.ToEndAsync("aisle", "launch", "-n", "2", "--audit", "off", "--folder", folder["none"], "--", s_program, "--small");
+        using var quarter = await Running.ToEndAsync("aisle", "launch", "-n", "2", "--audit", "1/4", "--folder", folder["quarter"], "--", s_program, "--small");
+        Assert.Contains("No slice is audited", none.Talk);
+        Assert.Contains("25.00 % of all slices are computed by a second worker too.", quarter.Talk);
+        Assert.Equal(none.Model, quarter.Model);
+    }
+
+    [Fact]
     public async Task A_number_typed_while_it_runs_is_the_number_of_workers_from_there_on()
     {
         using var folder = new TemporaryFolder();
@@ -115,6 +126,8 @@ public sealed class LaunchTests
     [InlineData("AISLE-7060", "--", "/no/such/program")]
     [InlineData("AISLE-7050", "-n", "0", "--", "true")]
     [InlineData("AISLE-7050", "-n", "2", "--elastic", "3..4", "--", "true")]
+    [InlineData("AISLE-7050", "--audit", "2", "--", "true")]
+    [InlineData("AISLE-7050", "--audit", "1/0", "--", "true")]
     public async Task What_cannot_be_launched_is_refused_with_the_right_way(string code, params string[] arguments)
     {
         using var folder = new TemporaryFolder();

@@ -33,7 +33,7 @@ public sealed partial record PipelineSpec
     /// <summary>The whole spec in one form, defaults and programs' versions filled in, overrides applied. <see cref="Parse"/> reads it back (JSON is YAML).</summary>
     public string ToText() => Write(wholeSpec: true);
 
-    /// <summary>What decides the results and nothing else: without name, workers, names to publish, and where inputs come from. Steps are sorted by name.</summary>
+    /// <summary>What decides the results and nothing else: without name, workers, audits, names to publish, and where inputs come from. Steps are sorted by name.</summary>
     internal string ToIdentityText() => Write(wholeSpec: false);
 
     private string Write(bool wholeSpec)
@@ -74,6 +74,7 @@ public sealed partial record PipelineSpec
         foreach (var (name, value) in step.Parameters) json.WriteString(name, value);
         json.WriteEndObject();
         if (wholeSpec && step.Workers != 1) json.WriteNumber("workers", step.Workers);
+        if (wholeSpec && step.Audit is { } audit) json.WriteString("audit", audit.Text);
         json.WriteEndObject();
     }
 
@@ -91,6 +92,9 @@ public sealed partial record PipelineSpec
 public sealed record PipelineStep(
     string Name, PipelineProgram Program, ImmutableSortedDictionary<string, PortReference> Inputs, ImmutableSortedDictionary<string, string> Parameters, int Workers)
 {
+    /// <summary>How many slices of a training step a second worker computes too; null where nobody said. Changes no result.</summary>
+    public AuditFraction? Audit { get; init; }
+
     /// <summary>The parameter that becomes a job's seed.</summary>
     internal const string Seed = "seed";
 }

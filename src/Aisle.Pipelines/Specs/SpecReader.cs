@@ -71,10 +71,10 @@ internal sealed class SpecReader
         if (_inputs.ContainsKey(step)) _faults.Add(place, $"`{step}` is an input and a step; give one of them another name");
         if (value is not SpecMap map)
         {
-            _faults.Add(value.Place, $"step `{step}` is a map with use, in, with and workers; this is {value.Kind}");
+            _faults.Add(value.Place, $"step `{step}` is a map with use, in, with, workers and audit; this is {value.Kind}");
             return;
         }
-        CheckKeys(map, "step", ["use", "in", "with", "workers"]);
+        CheckKeys(map, "step", ["use", "in", "with", "workers", "audit"]);
         PipelineProgram? program = null;
         if (TextAt(map, "use", $"step `{step}`", place) is { } use)
         {
@@ -91,7 +91,10 @@ internal sealed class SpecReader
     private PipelineStep? ReadStep(string step, PipelineProgram? program, SpecMap map)
     {
         if (program is null) return null;
-        return new PipelineStep(step, program, ReadInputs(step, program, map), ReadParameters(program, map.Find("with")), ReadWorkers(step, program, map.Find("workers")));
+        return new PipelineStep(step, program, ReadInputs(step, program, map), ReadParameters(program, map.Find("with")), ReadWorkers(step, program, map.Find("workers")))
+        {
+            Audit = ReadAudit(step, program, map.Find("audit")),
+        };
     }
 
     private ImmutableSortedDictionary<string, PortReference> ReadInputs(string step, PipelineProgram program, SpecMap map)
@@ -176,6 +179,15 @@ internal sealed class SpecReader
         else if (int.TryParse(text, System.Globalization.NumberStyles.None, null, out var workers) && workers is >= 1 and <= MaxWorkers) return workers;
         else _faults.Add(value.Place, $"`workers` is a whole number from 1 to {MaxWorkers}; this is `{Shortened(text)}`");
         return 1;
+    }
+
+    private AuditFraction? ReadAudit(string step, PipelineProgram program, SpecNode? value)
+    {
+        if (value is null || Text(value, "`audit`") is not { } text) return null;
+        if (program.Kind != JobKind.Train) _faults.Add(value.Place, $"step `{step}` is one process; only training takes `audit`");
+        else if (AuditFraction.TryParse(text, out var audit)) return audit;
+        else _faults.Add(value.Place, $"`audit` is {AuditFraction.Expected}; this is `{Shortened(text)}`");
+        return null;
     }
 
     private void ReadPublish(string target, Place place, SpecNode value, List<string> outputs, ImmutableSortedDictionary<string, string>.Builder publish)

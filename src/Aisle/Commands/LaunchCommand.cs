@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Aisle.Launch;
+using Aisle.Pipelines;
 using Aisle.Training.Programs;
 
 namespace Aisle.Commands;
@@ -10,13 +11,14 @@ public static class LaunchCommand
     private static readonly Option<int?> Workers = new Option<int?>("--workers", "-n") { Description = "Copies to start (default 2); the model does not depend on it", HelpName = "N" }.AtLeast(1);
     private static readonly Option<int?> Restarts = new Option<int?>("--restarts") { Description = "Copies that die and are replaced, over the whole run (default 3)", HelpName = "N" }.AtLeast(0);
     private static readonly Option<string?> Elastic = new("--elastic") { Description = "Fewest and most copies; type a number and Enter while it runs to have that many", HelpName = "MIN..MAX" };
+    private static readonly Option<string?> Audit = new("--audit") { Description = "The part of the work that a second copy checks: off, 1/64 (default), 0.25, …; the model does not depend on it", HelpName = "FRACTION" };
     private static readonly Option<string> Folder = new("--folder") { Description = "Where states and the model go", HelpName = "PATH", DefaultValueFactory = _ => "training" };
     private static readonly Option<bool> Fresh = new("--fresh") { Description = "Start anew, and forget what an earlier run left in the folder; otherwise it goes on from there" };
     private static readonly Argument<string[]> Program = new("COMMAND") { Description = "The program and its arguments, behind --; it calls TrainingProgram.RunAsync", Arity = ArgumentArity.OneOrMore };
 
     public static Command Create() => new Command(
         "launch", "Train a program of your own with several copies of it on this machine: aisle launch -n 4 -- dotnet run -c Release")
-        { Workers, Restarts, Elastic, Folder, Fresh, Program }.Does(async (call, cancellationToken) =>
+        { Workers, Restarts, Elastic, Audit, Folder, Fresh, Program }.Does(async (call, cancellationToken) =>
     {
         var workers = call.Get(Workers) ?? 2;
         var options = new LaunchOptions
@@ -25,6 +27,7 @@ public static class LaunchCommand
             Workers = workers,
             Elastic = ReadElastic(call.Get(Elastic), workers),
             Restarts = call.Get(Restarts) ?? 3,
+            Audit = ReadAudit(call.Get(Audit)),
             Folder = call.Get(Folder)!,
             Fresh = call.Get(Fresh),
         };
@@ -68,6 +71,11 @@ public static class LaunchCommand
         }
         throw new WrongUsageException($"--elastic is '{text}', with {workers} workers to start with.", "Write the fewest and the most around them, such as --elastic 1..8.");
     }
+
+    private static double? ReadAudit(string? text) =>
+        text is null ? null
+        : AuditFraction.TryParse(text, out var fraction) ? fraction!.Value
+        : throw new WrongUsageException($"--audit is '{text}'.", $"Write {AuditFraction.Expected}.");
 
     private static void ListenForNumbers(Launcher launcher) => new Thread(() =>
     {

@@ -52,9 +52,10 @@ internal sealed partial class JobController
             var spec = await SpecOfAsync(job, cancellationToken);
             // The newest checkpoint that is agreed on; after a restart of this process the run goes on from there, to the same bits.
             var from = job.Checkpoints.IsEmpty ? TrainingStretch.Of(spec) : job.Checkpoints[^1];
+            var audit = await AuditOfAsync(job, cancellationToken);
             if (ProgramCatalogue.Find(spec.Program)?.Name == ProgramCatalogue.TrainProgram)
             {
-                _training[job.Id] = TrainingRun.Start(job, recipe: null, parameterCount: null, from, TrainingStretch.StopOf(spec), events, RecordFolder(job.Id), time, Wake);
+                _training[job.Id] = TrainingRun.Start(job, recipe: null, parameterCount: null, from, TrainingStretch.StopOf(spec), audit, events, RecordFolder(job.Id), time, Wake);
                 continue;
             }
             var frozen = spec.Inputs.TryGetValue("model", out var model) ? await artifacts.ReadEntryAsync(model, "config.json", cancellationToken: cancellationToken) : default;
@@ -65,7 +66,7 @@ internal sealed partial class JobController
                 var parameters = frozen.IsEmpty
                     ? (int)LanguageModelTraining.ConfigOf(recipe, tokens).ParameterCount
                     : LanguageModelFineTuning.CountParameters(recipe, LanguageModelConfig.Parse(frozen));
-                _training[job.Id] = TrainingRun.Start(job, recipe, parameters, from, TrainingStretch.StopOf(spec), events, RecordFolder(job.Id), time, Wake);
+                _training[job.Id] = TrainingRun.Start(job, recipe, parameters, from, TrainingStretch.StopOf(spec), audit, events, RecordFolder(job.Id), time, Wake);
             }
             catch (AisleException e)
             {
@@ -106,5 +107,13 @@ internal sealed partial class JobController
                 await FailAsync(job, e.Message, cancellationToken);
             }
         }
+    }
+
+    /// <summary>What the pipeline that wants the job says of audits: like the number of workers it belongs to who wants the job, not to what the job is.</summary>
+    private async Task<double?> AuditOfAsync(Job job, CancellationToken cancellationToken)
+    {
+        if (job.Parent is not { } parent || !ledger.State.Jobs.TryGetValue(parent, out var pipeline)) return null;
+        var spec = (await RunOfAsync(pipeline, cancellationToken)).Plan().Spec;
+        return spec.Steps.FirstOrDefault(step => step.Name == StepOf(job, spec))?.Audit?.Value;
     }
 }

@@ -56,12 +56,13 @@ internal sealed class TrainingRun : IAsyncDisposable
     /// <param name="recipe">With <paramref name="parameterCount"/>: what the run is; null where only the workers' own program knows.</param>
     /// <param name="from">Checkpoint to start from; null for the beginning.</param>
     /// <param name="stopAt">Step to end at, with that state as a checkpoint; null for the recipe's end.</param>
+    /// <param name="audit">The part of all slices that a second worker computes too; null for the usual one.</param>
     /// <param name="recordFolder">Where steps are recorded; a run that was cut off goes on there.</param>
     public static TrainingRun Start(
-        Job job, TrainingRecipe? recipe, int? parameterCount, TrainingCheckpoint? from, long? stopAt, JobEvents events, string recordFolder, TimeProvider time, Action wake)
+        Job job, TrainingRecipe? recipe, int? parameterCount, TrainingCheckpoint? from, long? stopAt, double? audit, JobEvents events, string recordFolder, TimeProvider time, Action wake)
     {
         var secret = RandomNumberGenerator.GetBytes(32);
-        return new TrainingRun(job, new CoordinatorOptions
+        var options = new CoordinatorOptions
         {
             Recipe = recipe,
             ParameterCount = parameterCount,
@@ -69,7 +70,8 @@ internal sealed class TrainingRun : IAsyncDisposable
             ResumeFrom = from is null ? null : (from.Step, from.Digest),
             StopAtStep = stopAt,
             Time = time,
-        }, Convert.ToHexStringLower(secret), events, recordFolder, wake);
+        };
+        return new TrainingRun(job, audit is { } fraction ? options with { AuditFraction = fraction } : options, Convert.ToHexStringLower(secret), events, recordFolder, wake);
     }
 
     /// <summary>Workers that were shut out since the last call because they compute wrongly.</summary>

@@ -22,6 +22,9 @@ internal sealed record LaunchOptions
     /// <summary>Copies that died and may be replaced, over the whole run.</summary>
     public required int Restarts { get; init; }
 
+    /// <summary>The part of all slices that a second copy computes too; null for the usual one.</summary>
+    public double? Audit { get; init; }
+
     public required string Folder { get; init; }
 
     public required bool Fresh { get; init; }
@@ -70,7 +73,7 @@ internal sealed class Launcher : IAsyncDisposable
         var secret = RandomNumberGenerator.GetBytes(32);
         File.Delete(SecretFile);
         RunEnvironment.WriteSecret(SecretFile, secret);
-        _coordinator = Coordinator.Start(new CoordinatorOptions
+        var coordinator = new CoordinatorOptions
         {
             Secret = secret,
             ResumeFrom = folder.Newest,
@@ -78,7 +81,8 @@ internal sealed class Launcher : IAsyncDisposable
             Event = Hear,
             Log = _progress.Say,
             Time = time,
-        });
+        };
+        _coordinator = Coordinator.Start(options.Audit is { } audit ? coordinator with { AuditFraction = audit } : coordinator);
     }
 
     private string SecretFile => Path.Combine(_folder.Path, ".secret");

@@ -64,6 +64,21 @@ public sealed class PipelineSpecTests
     public void A_set_value_stands_as_if_it_were_written_there(string set, string parameter, string value) =>
         Assert.Equal(value, PipelineSpec.Parse(Example, [set]).Steps.Single(step => step.Name == "model").Parameters[parameter]);
 
+    [Theory]
+    [InlineData("off", 0)]
+    [InlineData("0", 0)]
+    [InlineData("1/64", 1.0 / 64)]
+    [InlineData("0.25", 0.25)]
+    [InlineData("1", 1)]
+    public void An_audit_is_a_fraction_or_off_and_is_written_out_with_the_spec(string written, double value)
+    {
+        Assert.Null(PipelineSpec.Parse(Example).Steps.Single(step => step.Name == "model").Audit);
+        var inFile = PipelineSpec.Parse(Example.Replace("workers: 3", $"workers: 3\n    audit: {written}", StringComparison.Ordinal));
+        var set = PipelineSpec.Parse(Example, [$"steps.model.audit={written}"]);
+        foreach (var spec in (PipelineSpec[])[inFile, set, PipelineSpec.Parse(set.ToText())]) Assert.Equal(value, spec.Steps.Single(step => step.Name == "model").Audit!.Value);
+        Assert.Equal(PipelineSpec.Parse(Example).ToIdentityText(), set.ToIdentityText());
+    }
+
     [Fact]
     public void Sets_reach_maps_that_the_file_does_not_have()
     {
