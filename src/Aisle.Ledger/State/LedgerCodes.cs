@@ -71,4 +71,22 @@ public static class LedgerCodes
 
     /// <summary>What another member says cannot be reconciled with what was agreed; final for this process.</summary>
     public const string Diverged = "AISLE-2072";
+
+    /// <summary>Another member leads: ask that one. Nothing was done.</summary>
+    public const string NotLeader = "AISLE-2080";
+
+    /// <summary>No majority of the members can be reached. Nothing was done.</summary>
+    public const string NoLeader = "AISLE-2081";
+
+    /// <summary>The leader was lost meanwhile: the command may run or not. Ask again in its session, with its sequence.</summary>
+    public const string OutcomeUnknown = "AISLE-2082";
+
+    /// <summary>The leader has too much on hand, or is handing over. Nothing was done.</summary>
+    public const string Busy = "AISLE-2083";
+
+    /// <summary>A change of members that cannot be made now, or at all.</summary>
+    public const string ChangeRefused = "AISLE-2084";
+
+    /// <summary>Who wants to speak as a member could not show that it is one, or what it sent is no frame.</summary>
+    public const string PeerRefused = "AISLE-2085";
 }
