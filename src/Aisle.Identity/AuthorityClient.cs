@@ -40,6 +40,27 @@ public sealed class AuthorityClient(TimeProvider time, TimeSpan timeout)
             return await ReceiveAsync(secure, trust, key, own.Identity.Node, call);
         }, cancellationToken);
 
+    /// <summary>Hears each new deny list, signed, until the connection is lost or this is cancelled.</summary>
+    /// <param name="connection">Just opened; belongs to this call.</param>
+    /// <param name="hear">Called with each list, one at a time; what it throws ends the call.</param>
+    /// <exception cref="AisleException">AISLE-8024, 8022: the connection was lost; 8038: silent for three heartbeats; else as for renewing.</exception>
+    public async Task FollowAsync(Stream connection, NodeCredential own, ClusterTrust trust, Action<byte[]> hear, CancellationToken cancellationToken)
+    {
+        var secure = await CallAsync(connection, async call =>
+        {
+            await connection.WriteAsync(AuthorityWire.Follow.ToArray(), call);
+            return await Handshake.RunAsync(connection, Terms(trust, own), call);
+        }, cancellationToken, disposes: false);
+        await using (secure)
+        {
+            while (true)
+            {
+                var list = await CallAsync(secure, call => AuthorityWire.ReadAsync(secure, DenyList.MaxBytes, call), cancellationToken, disposes: false, AuthorityWire.Heartbeat * 3);
+                if (list.Length > 0) hear(list);
+            }
+        }
+    }
+
     /// <summary>Anybody may have sent this certificate; only the one whose hash stands in the token is looked at.</summary>
     private static async Task<X509Certificate2> FetchAuthorityAsync(Stream connection, JoinToken token, CancellationToken cancellationToken)
     {
@@ -93,31 +114,33 @@ public sealed class AuthorityClient(TimeProvider time, TimeSpan timeout)
 
     private HandshakeTerms Terms(ClusterTrust trust, NodeCredential? own) => new(trust, IsServer: false, own, Role.Authority, Expected: null, timeout, time);
 
-    private async Task<T> CallAsync<T>(Stream connection, Func<CancellationToken, Task<T>> talk, CancellationToken cancellationToken)
+    /// <summary>Does one thing with the authority in bounded time. The stream is disposed when that fails, and, unless it is to go on, when it succeeds.</summary>
+    private async Task<T> CallAsync<T>(Stream stream, Func<CancellationToken, Task<T>> talk, CancellationToken cancellationToken, bool disposes = true, TimeSpan? within = null)
     {
-        using var slow = new CancellationTokenSource(timeout, time);
+        var bound = within ?? timeout;
+        using var slow = new CancellationTokenSource(bound, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(slow.Token, cancellationToken);
         try
         {
-            using var cut = either.Token.UnsafeRegister(static stream => ((Stream)stream!).Dispose(), connection);
-            return await talk(either.Token);
+            T said;
+            using (either.Token.UnsafeRegister(static stream => ((Stream)stream!).Dispose(), stream)) said = await talk(either.Token);
+            if (disposes) await stream.DisposeAsync();
+            return said;
         }
-        catch (Exception) when (cancellationToken.IsCancellationRequested)
+        catch (Exception error)
         {
-            throw new OperationCanceledException(cancellationToken);
-        }
-        catch (Exception error) when (slow.IsCancellationRequested)
-        {
-            throw new AisleException("AISLE-8038", $"The authority did not answer within {timeout.TotalSeconds:0.###} s.", "See that the address is right and the first node is up, and try again.", error);
-        }
-        catch (Exception error) when (error is IOException or ObjectDisposedException)
-        {
-            throw new AisleException("AISLE-8024", $"The connection to the authority was lost: {Shown.Of(error.Message)}",
-                "Try again; if the token turns out to be used by then, make a new one.", error);
-        }
-        finally
-        {
-            await connection.DisposeAsync();
+            await stream.DisposeAsync();
+            cancellationToken.ThrowIfCancellationRequested();
+            if (slow.IsCancellationRequested)
+            {
+                throw new AisleException("AISLE-8038", $"The authority did not answer within {bound.TotalSeconds:0.###} s.", "See that the address is right and the first node is up, and try again.", error);
+            }
+            if (error is IOException or ObjectDisposedException)
+            {
+                throw new AisleException("AISLE-8024", $"The connection to the authority was lost: {Shown.Of(error.Message)}",
+                    "Try again; if a token turns out to be used by then, make a new one.", error);
+            }
+            throw;
         }
     }
 }

@@ -10,7 +10,8 @@ namespace Aisle.Identity;
 /// <item>The caller sends 8 bytes that say what it wants: <c>AISLE-J1</c> to join, <c>AISLE-R1</c> to renew, <c>AISLE-D1</c> to follow the deny list. For a join, and only
 /// for a join, the authority answers with its certificate: 2 bytes of length, big-endian, and the DER.</item>
 /// <item>Both do the TLS handshake on the same connection. The authority shows a certificate with its role; a joining machine shows none, a member shows its own.</item>
-/// <item>Inside: frames of 4 bytes of length, big-endian, and JSON. A hello from the authority with its time; a question; an answer.</item>
+/// <item>Inside: frames of 4 bytes of length, big-endian, and content. To join or renew, in JSON: a hello from the authority with its time; a question; an answer. To
+/// follow: one signed deny list after another from the authority; an empty frame is a sign of life.</item>
 /// </list></summary>
 internal static partial class AuthorityWire
 {
@@ -18,6 +19,8 @@ internal static partial class AuthorityWire
     public const int MaxCertificateBytes = 4 << 10;
     public const int MaxQuestionBytes = 16 << 10;
     public const int MaxAnswerBytes = 2 << 20; // holds a full deny list in base 64
+
+    public static TimeSpan Heartbeat => TimeSpan.FromSeconds(15);
 
     public static ReadOnlySpan<byte> Join => "AISLE-J1"u8;
 

@@ -137,18 +137,22 @@ public sealed class ClusterAuthority : IDisposable
         return list.Version == 0 ? [] : list.Sign(_key);
     }
 
-    /// <summary>Returns when the deny list is newer than a version.</summary>
-    internal async Task DenyListAfterAsync(long version, CancellationToken cancellationToken)
+    /// <summary>Returns when the deny list is newer than a version, or after a while.</summary>
+    internal async Task DenyListAfterAsync(long version, TimeSpan atMost, CancellationToken cancellationToken)
     {
-        while (true)
+        Task changed;
+        lock (_gate)
         {
-            Task changed;
-            lock (_gate)
-            {
-                if (_roster.DenyVersion > version) return;
-                changed = _changed.Task;
-            }
-            await changed.WaitAsync(cancellationToken);
+            if (_roster.DenyVersion > version) return;
+            changed = _changed.Task;
+        }
+        try
+        {
+            await changed.WaitAsync(atMost, _time, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            // Nothing new.
         }
     }
 
