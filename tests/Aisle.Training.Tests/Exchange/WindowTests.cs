@@ -51,6 +51,34 @@ public sealed class WindowTests(ITestOutputHelper output)
         }
     }
 
+    [Fact]
+    public void Connections_that_close_at_once_take_nobody_with_them()
+    {
+        using var listener = new PeerListener(IPAddress.Loopback, 0, s_secret, ExchangeTransport.Tcp, (_, _, _) => { }, output.WriteLine);
+        for (var round = 0; round < 10; round++)
+        {
+            var connections = Enumerable.Range(0, Senders).Select(_ => Dial(listener)).ToList();
+            listener.CloseConnections(); // each that ends gives its share to the others, which are closed as well
+            foreach (var connection in connections)
+            {
+                Assert.True(IsClosed(connection));
+                connection.Dispose();
+            }
+        }
+
+        static bool IsClosed(Connection connection)
+        {
+            try
+            {
+                return !connection.TryReceive(out _, out _);
+            }
+            catch (IOException)
+            {
+                return true;
+            }
+        }
+    }
+
     private static unsafe void Fill(GatheredSend send, byte[] pinned)
     {
         for (var i = 0; i < Frames; i++) send.Add((byte*)Marshal.UnsafeAddrOfPinnedArrayElement(pinned, 0), pinned.Length);
