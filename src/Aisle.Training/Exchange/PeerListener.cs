@@ -89,6 +89,7 @@ internal sealed class PeerListener : IDisposable
         lock (_gate)
         {
             foreach (var connection in _open) connection.Dispose();
+            _open.Clear(); // nothing more is granted to them
         }
     }
 
@@ -150,13 +151,13 @@ internal sealed class PeerListener : IDisposable
         }
         finally
         {
+            lock (_gate)
+            {
+                if (connection is not null && _open.Remove(connection)) Share(); // before it is closed: whoever shares meanwhile grants to all that are in there
+            }
             connection?.Dispose();
             socket.Dispose();
             arena?.Release();
-            lock (_gate)
-            {
-                if (connection is not null && _open.Remove(connection)) Share();
-            }
         }
     }
 }
