@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.IO.Hashing;
 using System.Numerics;
 using System.Runtime.InteropServices;
@@ -12,6 +13,7 @@ internal sealed partial class WorkerSession
     private readonly Lock _saying = new(); // guards _said
     private readonly List<ControlMessage.SliceHashed> _said = []; // of the step in hand: said again on a new connection
     private long _generation;
+    private ImmutableArray<ShutOut> _shutOut = []; // as of the last begin
 
     private void AuditSlice(long life, long step, int slice)
     {

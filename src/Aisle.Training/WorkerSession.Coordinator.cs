@@ -70,7 +70,7 @@ internal sealed partial class WorkerSession
         {
             if (_ending.IsCancellationRequested) return false;
             // Under the lock: a state reached from here on is reported on this connection, one reached before is in the introduction.
-            var returning = _now is { } now && Volatile.Read(ref _life) is not 0 and var life ? new Returning(_term, _member, life, peers, plannedUpTo, now.State, now.Report) { Generation = _generation } : null;
+            var returning = _now is { } now && Volatile.Read(ref _life) is not 0 and var life ? new Returning(_term, _member, life, peers, plannedUpTo, now.State, now.Report) { Generation = _generation, ShutOut = _shutOut } : null;
             _coordinator = connection;
             Send(connection, new ControlMessage.Introduce(
                 _options.Name, _exchange.EndPoint.Port, new RunShape(_recipe.Digest, _recipe.Slices, _grid.Count, _recipe.Steps, _recipe.CheckpointEvery), _model.TokensIn(0), _canary,

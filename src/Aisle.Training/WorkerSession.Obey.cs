@@ -60,7 +60,7 @@ internal sealed partial class WorkerSession
         // In this order: whatever the rules asked for until here carries the old life's number.
         (_self, _member, _term) = (begin.Member, begin.Member, begin.Term);
         var life = begin.Life;
-        _generation = begin.Generation;
+        (_generation, _shutOut) = (begin.Generation, begin.ShutOut);
         if (begin.Source != StateSource.Own) _now = null; // what it has is not to be taken up any more, should the coordinator be lost in this moment
         _exchange.Begin(_self, begin.Term, life);
         Volatile.Write(ref _abandon, -1);

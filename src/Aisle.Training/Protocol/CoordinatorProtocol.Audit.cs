@@ -219,26 +219,6 @@ public sealed partial class CoordinatorProtocol
 
     private bool IsWatchedSinceStored(long step) => rules.AuditFraction >= 1 || step < _watchedUpTo;
 
-    /// <summary>Removes workers for good, and undoes what they may have spoilt.</summary>
-    /// <param name="backTo">The newest state that is free of it.</param>
-    private void Quarantine(IReadOnlyList<(string Name, Member? Member)> guilty, string why, long step, int? slice, long backTo, TimeSpan now)
-    {
-        foreach (var (name, member) in guilty)
-        {
-            var reason = new AisleException(
-                "AISLE-5190", $"Worker {name} computes wrongly and was shut out at step {step}: {why}.",
-                "Run `aisle doctor` and a memory test on its machine; the run goes on without it.");
-            _quarantined[name] = reason;
-            _effects.Add(new CoordinatorEffect.Quarantined(name, member?.Host ?? "", why, step, slice));
-            foreach (var present in _members.Values.Where(present => present.Member.Name == name).ToList())
-            {
-                _members.Remove(present.Member.Id);
-                _effects.Add(new CoordinatorEffect.Refuse(present.Member.Id, reason));
-            }
-        }
-        GoBack(backTo, mayKeep: true, now);
-    }
-
     /// <summary>What a worker on a new connection may have missed.</summary>
     private void AuditAnew(MemberId id)
     {

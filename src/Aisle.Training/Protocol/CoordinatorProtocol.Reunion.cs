@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Aisle.Training.Protocol;
 
 /// <summary>
@@ -97,7 +99,7 @@ public sealed partial class CoordinatorProtocol
         member.Life = rules.Term + ++_lives;
         (member.Followed, member.LearnedAt, member.IsLearning) = (step, now, false);
         (member.Kept, member.State, member.FirstState) = (null, null, null);
-        _effects.Add(new CoordinatorEffect.SendBegin(before, new BeginOrder(_term, member.Member.Id, member.Life, source, step, source == StateSource.Checkpoint ? _newest?.Digest : null) { Generation = _generation }));
+        _effects.Add(new CoordinatorEffect.SendBegin(before, new BeginOrder(_term, member.Member.Id, member.Life, source, step, source == StateSource.Checkpoint ? _newest?.Digest : null) { Generation = _generation, ShutOut = [.. _shutOut.Values] }));
     }
 }
 
@@ -109,4 +111,7 @@ public sealed record BeginOrder(long Term, MemberId Member, long Life, StateSour
 {
     /// <summary>Grows whenever the run goes back because a worker was wrong: states of an older one are not taken up again.</summary>
     public long Generation { get; init; }
+
+    /// <summary>Who computes wrongly, as far as the coordinator knows.</summary>
+    public ImmutableArray<ShutOut> ShutOut { get; init; } = [];
 }

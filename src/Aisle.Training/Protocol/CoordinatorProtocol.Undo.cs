@@ -5,7 +5,6 @@ namespace Aisle.Training.Protocol;
 /// <summary>Undoing steps that a wrong worker had a part in: back to a state from before, and the same way again without it.</summary>
 public sealed partial class CoordinatorProtocol
 {
-    private readonly Dictionary<string, AisleException> _quarantined = [];
     private readonly List<(long Step, Digest Digest, StateHash Hash)> _stored = []; // in this run, in rising order
     private StateReport _committed; // of state _reached
     private long _generation; // grows with every going back: a state of an older one may be spoilt

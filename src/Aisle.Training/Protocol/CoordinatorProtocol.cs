@@ -70,6 +70,9 @@ public sealed record Returning(long Term, MemberId Member, long Life, int Peers,
 {
     /// <summary>Of its last begin.</summary>
     public long Generation { get; init; }
+
+    /// <summary>Of its last begin.</summary>
+    public ImmutableArray<ShutOut> ShutOut { get; init; } = [];
 }
 
 /// <summary>
@@ -150,6 +153,7 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
         }
         _run ??= worker.Run;
         _first ??= worker;
+        if (worker.Returning is { } brought) HearOf(brought.ShutOut, now);
         var member = new Standing(new Member(id, worker.Name, worker.Host, worker.Port)) { LastHeard = now, Kept = Trusted(worker.Returning) };
         _members.Add(id, member);
         GatherIfAhead(member, now);
@@ -214,7 +218,7 @@ public sealed partial class CoordinatorProtocol(CoordinatorRules rules)
     {
         var name = worker.Name;
         if (_over) return new AisleException("AISLE-5121", "The run is over; it needs no more workers.", "Nothing to do.");
-        if (_quarantined.TryGetValue(name, out var quarantined)) return quarantined;
+        if (_shutOut.TryGetValue(name, out var shutOut)) return shutOut.ToException();
         if (_run?.Objection(name, worker.Run, rules.Run is null ? $"the first worker {_first!.Name}" : "the job") is { } objection) return objection;
         if (Math.Min(rules.StopAtStep ?? long.MaxValue, worker.Run.Steps) is var last && rules.ResumeFrom?.Step > last)
         {

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 using System.Text.Json;
 using Aisle.Artifacts;
@@ -96,6 +97,7 @@ internal abstract record ControlMessage
             }
             if (message is Begin { Order: { Step: < 0 } or { Source: StateSource.Checkpoint, Checkpoint: null } }) throw new JsonException("a begin lacks its state");
             if (message is Introduce { Returning: { State: < 0 } or { Peers: < 0 } }) throw new JsonException("no worker brings such a state");
+            if (message is Begin { Order: { } begin } && !IsWhole(begin.ShutOut) || message is Introduce { Returning: { } returning } && !IsWhole(returning.ShutOut)) throw new JsonException("who was shut out is not said");
             if (message is OrderSave { Order: var order } && (order is null || order.Keepers.IsDefaultOrEmpty)) throw new JsonException("an order to save lacks its keepers");
             return message;
         }
@@ -104,6 +106,8 @@ internal abstract record ControlMessage
             throw new AisleException("AISLE-5131", $"A control message cannot be read: {e.Message}", "Start the coordinator and all workers from one version.", e);
         }
     }
+
+    private static bool IsWhole(ImmutableArray<ShutOut> shutOut) => !shutOut.IsDefault && shutOut.Length <= ShutOut.Most && shutOut.All(worker => worker is { Name: not null, Host: not null, Why: not null });
 
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, WireJson.Default.ControlMessage);
 }

@@ -53,4 +53,21 @@ public sealed class AuditTests(ITestOutputHelper output)
         await sick;
         Assert.Contains("AISLE-5190", await run.StartWorker("sick", mayFail: true).WaitAsync(TimeSpan.FromSeconds(20)), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task Who_was_shut_out_is_refused_by_the_coordinator_after_the_one_that_did_it()
+    {
+        await using var run = new SeparateCoordinatorRun(["steps=100000", "slices=15", "sequencesPerSlice=2", "contextTokens=16"]);
+        await run.StartCoordinatorAsync(minimumWorkers: 3);
+        var sick = run.FailingWorkerAsync("sick", fault: "Weight:5:1");
+        run.StartWorker("a");
+        run.StartWorker("b");
+        Assert.Contains("AISLE-5190", await sick, StringComparison.Ordinal);
+        await run.Reached(20);
+        run.KillCoordinator();
+        await run.StartCoordinatorAsync(minimumWorkers: 2);
+        await run.Reached(run.Steps[0][^1] + 5);
+        var refused = await run.FailingWorkerAsync("sick");
+        Assert.Contains("AISLE-5190: Worker sick computes wrongly and was shut out at step 5: its weights changed in memory", refused, StringComparison.Ordinal);
+    }
 }

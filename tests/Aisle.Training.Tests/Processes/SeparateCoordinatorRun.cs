@@ -56,7 +56,18 @@ internal sealed class SeparateCoordinatorRun(string[] parameters) : IAsyncDispos
         _coordinator.WaitForExit(); // with all it had said
     }
 
-    public void StartWorker(string name) => Start([name, _endPoint, Convert.ToHexString(ProcessRun.Secret), _folder, .. parameters]);
+    public void StartWorker(string name) => Start(WorkerArguments(name));
+
+    /// <summary>One that is to end with an error.</summary>
+    /// <param name="fault">Bits that flip in its memory, as the worker's program reads it.</param>
+    /// <returns>All that it says.</returns>
+    public async Task<string> FailingWorkerAsync(string name, string fault = "")
+    {
+        var worker = Start(WorkerArguments(name), fault);
+        var said = await worker.StandardError.ReadToEndAsync();
+        await worker.WaitForExitAsync();
+        return said;
+    }
 
     public Task Reached(long step) => Waiter(step).Task.WaitAsync(TimeSpan.FromSeconds(60));
 
@@ -76,9 +87,12 @@ internal sealed class SeparateCoordinatorRun(string[] parameters) : IAsyncDispos
 
     private TaskCompletionSource Waiter(long step) => _reached.GetOrAdd(step, _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
 
-    private Process Start(string[] arguments)
+    private string[] WorkerArguments(string name) => [name, _endPoint, Convert.ToHexString(ProcessRun.Secret), _folder, .. parameters];
+
+    private Process Start(string[] arguments, string? fault = null)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Aisle.Training.Tests.Worker"), arguments) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Aisle.Training.Tests.Worker"), arguments) { RedirectStandardOutput = true, RedirectStandardError = fault is not null };
+        if (fault is not null) start.Environment["TEST_FAULT"] = fault;
         var process = Process.Start(start)!;
         _processes.Add(process);
         return process;

@@ -41,6 +41,39 @@ public sealed class AdmissionTests
         }
     }
 
+    [Fact]
+    public void The_next_coordinator_hears_from_the_workers_who_was_shut_out_and_refuses_it()
+    {
+        var next = new CoordinatorProtocol(new CoordinatorRules { Term = 1000 });
+        next.Introduced(Worker(1, s_shape) with { Returning = AfterQuarantineOfW0() }, default, out _);
+        var refusal = Assert.Single(next.Introduced(Worker(0, s_shape), default, out _).OfType<CoordinatorEffect.Refuse>());
+        Assert.Contains("AISLE-5190: Worker w0 computes wrongly and was shut out at step 0: its memory changed", refusal.Reason.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Who_was_shut_out_and_reaches_the_next_coordinator_first_is_put_out_when_the_others_come()
+    {
+        var next = new CoordinatorProtocol(new CoordinatorRules { Term = 1000 });
+        Assert.Single(next.Introduced(Worker(0, s_shape), default, out var sick).OfType<CoordinatorEffect.SendPlan>()); // it began the run anew, alone
+        var returning = AfterQuarantineOfW0() with { State = 7 };
+        var effects = next.Introduced(Worker(1, s_shape) with { Returning = returning }, default, out _);
+        Assert.Equal(sick, Assert.Single(effects.OfType<CoordinatorEffect.Refuse>()).To);
+        Assert.Equal("w0", Assert.Single(effects.OfType<CoordinatorEffect.Quarantined>()).Name);
+        var begin = effects.Concat(next.Ticked(TimeSpan.FromSeconds(4))).OfType<CoordinatorEffect.SendBegin>().Last().Order;
+        Assert.Equal((StateSource.Own, 7), (begin.Source, begin.Step));
+        Assert.Equal("w0", Assert.Single(begin.ShutOut).Name); // and so it goes on to the one after
+    }
+
+    /// <summary>What worker 1 brings along from a run whose worker 0 was found to compute wrongly.</summary>
+    private static Returning AfterQuarantineOfW0()
+    {
+        var coordinator = new CoordinatorProtocol(new CoordinatorRules { MinimumWorkers = 2 });
+        coordinator.Introduced(Worker(0, s_shape), default, out _);
+        var sick = coordinator.Introduced(Worker(1, s_shape), default, out _).OfType<CoordinatorEffect.SendBegin>().First().Order;
+        var order = coordinator.SelfAccused(sick.Member, sick.Life, 0, "its memory changed", default).OfType<CoordinatorEffect.SendBegin>().Single().Order;
+        return new Returning(order.Term, order.Member, order.Life, Peers: 1, PlannedUpTo: order.Step, order.Step, default) { Generation = order.Generation, ShutOut = order.ShutOut };
+    }
+
     private static string Refusal(RunShape shape, long tokens = 640, string canary = "canary")
     {
         var coordinator = new CoordinatorProtocol(new CoordinatorRules());

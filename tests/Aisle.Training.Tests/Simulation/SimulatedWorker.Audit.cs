@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using Aisle.Training.Protocol;
@@ -11,6 +12,7 @@ internal sealed partial class SimulatedWorker
     private readonly HashSet<int> _taughtBy = [];
     private StateReport _report; // of the present state, made when it was reached
     private long _generation;
+    private ImmutableArray<ShutOut> _shutOut = [];
     private bool _isAccused;
 
     public bool HasLearnedFrom(int process) => _taughtBy.Contains(process);

@@ -41,7 +41,7 @@ internal sealed partial class SimulatedWorker(SimulatedCluster cluster, int proc
 
     /// <summary>What it would bring along to a coordinator that knows nothing of it.</summary>
     public Returning? Returning => (_begin is null || _isOwn) && _state is { } state && Life != 0
-        ? new Returning(Term, Member, Life, Rules.PlanOf(Rules.PlannedUpTo)?.Members.Length ?? 0, Rules.PlannedUpTo, state, Report()) { Generation = _generation }
+        ? new Returning(Term, Member, Life, Rules.PlanOf(Rules.PlannedUpTo)?.Members.Length ?? 0, Rules.PlannedUpTo, state, Report()) { Generation = _generation, ShutOut = _shutOut }
         : null;
 
     public int? ProcessOf(MemberId peer) => _peers.TryGetValue(peer, out var process) ? process : null;
@@ -76,7 +76,7 @@ internal sealed partial class SimulatedWorker(SimulatedCluster cluster, int proc
             _torn = false;
             Settle();
         }
-        (Member, Term, Life, _generation) = (order.Member, order.Term, order.Life, order.Generation);
+        (Member, Term, Life, _generation, _shutOut) = (order.Member, order.Term, order.Life, order.Generation, order.ShutOut);
         Recover(order);
         Rules = new WorkerProtocol(Member, cluster.Slices, SimulatedModel.Shards, cluster.MostKept);
         _work.Clear();

@@ -118,8 +118,8 @@ public sealed class FrameTests
         var member = new Member(new MemberId(3), "w3", "127.0.0.1", 4000);
         ControlMessage[] messages =
         [
-            new ControlMessage.Introduce("w", 1, new RunShape(Artifacts.Digest.Of("r"), 4, 5, 6, 7), 8, Artifacts.Digest.Of("c"), "class", new Returning(long.MaxValue, new MemberId(3), 5, 4, 11, 12, new StateReport(9, double.NaN, false, 1, 2))),
-            new ControlMessage.Begin(new BeginOrder(8, new MemberId(4), 9, StateSource.Peer, 12, null)),
+            new ControlMessage.Introduce("w", 1, new RunShape(Artifacts.Digest.Of("r"), 4, 5, 6, 7), 8, Artifacts.Digest.Of("c"), "class", new Returning(long.MaxValue, new MemberId(3), 5, 4, 11, 12, new StateReport(9, double.NaN, false, 1, 2)) { ShutOut = [new ShutOut("x", "h", "y", 3, 4)] }),
+            new ControlMessage.Begin(new BeginOrder(8, new MemberId(4), 9, StateSource.Peer, 12, null) { ShutOut = [new ShutOut("x", "", "y", 3, null)] }),
             new ControlMessage.Reached(7, 4, new StateReport(ulong.MaxValue, double.NaN, true, 0.25, 1e-3), new StepTimes(1, 2, 3, 4, 5, 6)),
             new ControlMessage.Computed(7, 3),
             new ControlMessage.Leave(), new ControlMessage.Learning(7, 12),
