@@ -16,6 +16,8 @@ public sealed partial class LedgerNode
     private readonly Dictionary<LogPosition, Batch> _committed = [];  // until they are applied
     private readonly List<Asking> _waiting = [];                      // for a leader
     private LedgerNodeStatus _status;
+    private Membership? _members;                                     // that the status shows
+    private ImmutableArray<ulong> _voters, _learners;
     private LogPosition _newestSnapshot, _lastApplied;
     private long _lastAsked;
     private int _batches;
@@ -38,7 +40,7 @@ public sealed partial class LedgerNode
                 Ask();
                 do Carry();
                 while (Propose());
-                Volatile.Write(ref _status, TakeStatus());
+                PublishStatus();
             }
         }
         catch (Exception e)
@@ -69,6 +71,7 @@ public sealed partial class LedgerNode
             foreach (var chunk in ready.Store) _snapshots.Store(chunk);
             if (ready.Install is { } position) _snapshots.Install(position);
             foreach (var wanted in ready.Chunks) _snapshots.Serve(wanted);
+            PublishStatus();
             foreach (var answer in ready.Answers) Take(answer);   // before applying: it tells whose the entries are
             if (!ready.Apply.IsEmpty) Apply(ready.Apply);
         }
@@ -234,8 +237,21 @@ public sealed partial class LedgerNode
     private AisleException Unknown() => new(LedgerCodes.OutcomeUnknown, $"Member {_raft.Self} lost the lead before the command was agreed on: it may run or not.",
         "Ask again in its session, with its sequence: it runs once.");
 
-    private LedgerNodeStatus TakeStatus() => new(_raft.Self.Value, _raft.Leader.Value, _raft.Term, _raft.Commit, _lastApplied.Index,
-        [.. _raft.ActiveMembers.Voters.Select(voter => voter.Value)], [.. _raft.ActiveMembers.Learners.Select(learner => learner.Value)]);
+    private void PublishStatus()
+    {
+        if (_status.Applied != _lastApplied.Index || _status.Committed != _raft.Commit || _status.Term != _raft.Term || _status.Leader != _raft.Leader.Value
+            || !ReferenceEquals(_members, _raft.ActiveMembers)) Volatile.Write(ref _status, TakeStatus());
+    }
+
+    private LedgerNodeStatus TakeStatus()
+    {
+        if (!ReferenceEquals(_members, _raft.ActiveMembers))
+        {
+            _members = _raft.ActiveMembers;
+            (_voters, _learners) = ([.. _members.Voters.Select(voter => voter.Value)], [.. _members.Learners.Select(learner => learner.Value)]);
+        }
+        return new(_raft.Self.Value, _raft.Leader.Value, _raft.Term, _raft.Commit, _lastApplied.Index, _voters, _learners);
+    }
 
     private void EndByDisk(Exception e) => End(new AisleException(LedgerCodes.WriteFailed, $"The ledger in {_directory} cannot write any more: {e.Message}",
         "Make room on the disk or repair it, then start again. What was acknowledged is kept.", e));
