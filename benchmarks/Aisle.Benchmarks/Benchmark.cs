@@ -1,4 +1,5 @@
 using Aisle.Benchmarks.Exchange;
+using Aisle.Benchmarks.Ledger;
 using Aisle.Benchmarks.Training;
 
 namespace Aisle.Benchmarks;
@@ -21,6 +22,11 @@ internal sealed record Benchmark(string Name, string About, Func<bool, IAsyncEnu
         new("audit", "two workers of which a second one computes a 64th of all slices too, beside two that nobody looks after", AuditBenchmark.RunAsync),
         new("codecs", "bytes on the wire and final loss of each way to round gradients, beside sums of plain floats", CodecsBenchmark.RunAsync),
         new("recovery", "from SIGKILL of one of three workers to the next finished step, beside torchrun", RecoveryBenchmark.RunAsync),
+        new("ledger", "durable writes a second to three members, beside etcd", isSmall => LedgerBenchmark.RunAsync(isSmall, "")) { RunSome = LedgerBenchmark.RunAsync },
+        new("failover", "from SIGKILL of the leader of three to the next acknowledged write, beside etcd", isSmall => FailoverBenchmark.RunAsync(isSmall, ""))
+        {
+            RunSome = FailoverBenchmark.RunAsync,
+        },
     ];
 }
 
