@@ -27,6 +27,9 @@ public sealed class ClusterTrust
 
     public DenyList Denied => _denied;
 
+    /// <summary>Raised after <see cref="Denied"/> changed, by whoever brought the list. Handlers must not throw.</summary>
+    public event Action? DeniedChanged;
+
     /// <summary>Takes a newer deny list; an older or equal one changes nothing, so lists may arrive in any order.</summary>
     /// <param name="signed">As <see cref="DenyList.Sign"/> made it; whoever carried it.</param>
     /// <returns>Whether it was newer.</returns>
@@ -38,8 +41,9 @@ public sealed class ClusterTrust
         {
             if (list.Version <= _denied.Version) return false;
             _denied = list;
-            return true;
         }
+        DeniedChanged?.Invoke();
+        return true;
     }
 
     /// <summary>Whether the holder of this certificate may be spoken with.</summary>

@@ -35,12 +35,11 @@ public sealed class MemberUpkeep(
         var renewed = await client.RenewAsync(await connect(cancellationToken), tls.Own, tls.Trust, _options.Addresses, cancellationToken);
         // In use first: should the disk be full, the node still goes on for a day.
         tls.Use(renewed);
-        tls.CutDenied(); // the answer brought the newest deny list
         if (_options.CredentialFile is { } file) renewed.Save(file);
     }, pauses: false, cancellationToken);
 
     private Task FollowAsync(CancellationToken cancellationToken) => RepeatAsync(
-        async () => await client.FollowAsync(await connect(cancellationToken), tls.Own, tls.Trust, list => tls.Accept(list), cancellationToken), pauses: true, cancellationToken);
+        async () => await client.FollowAsync(await connect(cancellationToken), tls.Own, tls.Trust, list => tls.Trust.Accept(list), cancellationToken), pauses: true, cancellationToken);
 
     private async Task RepeatAsync(Func<Task> step, bool pauses, CancellationToken cancellationToken)
     {

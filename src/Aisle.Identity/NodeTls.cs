@@ -20,7 +20,8 @@ public sealed record NodeTlsOptions
 }
 
 /// <summary>Turns plain streams between nodes into encrypted ones with a known peer: TLS 1.3, both sides with certificates of the cluster's authority. A peer that is
-/// refused costs one handshake, is counted, and disturbs nobody else. Thread-safe.</summary>
+/// refused costs one handshake, is counted, and disturbs nobody else. When the trust learns that a node is denied, its open connections are cut. Thread-safe.</summary>
+/// <remarks>Lives as long as its trust, which tells it of denials.</remarks>
 public sealed class NodeTls
 {
     private readonly ClusterTrust _trust;
@@ -35,6 +36,7 @@ public sealed class NodeTls
     {
         (_own, _trust, _time, _refusals, _options) = (own, trust, time, refusals, options ?? new());
         if (own.Identity.Cluster != trust.Cluster) throw new ArgumentException($"The credential is of cluster {own.Identity.Cluster}, and the trust of {trust.Cluster}.", nameof(own));
+        trust.DeniedChanged += CutDenied;
     }
 
     public NodeCredential Own => _own;
@@ -50,26 +52,6 @@ public sealed class NodeTls
     {
         if (renewed.Identity != _own.Identity) throw new ArgumentException($"{renewed.Identity} is not {_own.Identity}.", nameof(renewed));
         _own = renewed;
-    }
-
-    /// <summary>Takes a newer deny list and cuts open connections with those on it.</summary>
-    /// <returns>Whether it was newer.</returns>
-    /// <exception cref="AisleException">AISLE-8041: not a list that this cluster's authority signed.</exception>
-    public bool Accept(ReadOnlySpan<byte> signedDenyList)
-    {
-        var newer = _trust.Accept(signedDenyList);
-        CutDenied(); // also for a list that came another way: the trust may be shared
-        return newer;
-    }
-
-    /// <summary>Cuts open connections with nodes that the trust denies by now.</summary>
-    public void CutDenied()
-    {
-        var denied = _trust.Denied;
-        foreach (var (stream, peer) in _live)
-        {
-            if (denied.Contains(peer)) stream.Cut();
-        }
     }
 
     /// <summary>Does the handshake and returns the encrypted stream, which owns <paramref name="inner"/>; when this throws, inner has been disposed. Speak nothing on
@@ -103,6 +85,15 @@ public sealed class NodeTls
         finally
         {
             if (isServer) Interlocked.Decrement(ref _handshakes);
+        }
+    }
+
+    private void CutDenied()
+    {
+        var denied = _trust.Denied;
+        foreach (var (stream, peer) in _live)
+        {
+            if (denied.Contains(peer)) stream.Cut();
         }
     }
 

@@ -90,6 +90,18 @@ public sealed class ClusterAuthorityTests
     }
 
     [Fact]
+    public void A_use_that_cannot_be_written_down_admits_nobody()
+    {
+        using var cluster = new Cluster();
+        var token = cluster.Authority.CreateToken();
+        var obstacle = Directory.CreateDirectory(Path.Combine(cluster.Directory, "roster.json.new")); // in the way of the file that is written first
+        Assert.Equal("AISLE-8003", Assert.Throws<AisleException>(() => Join(cluster, token)).Code);
+        Assert.Empty(cluster.Authority.Roster.Nodes);
+        obstacle.Delete();
+        Join(cluster, token);
+    }
+
+    [Fact]
     public async Task Of_many_that_use_a_token_at_once_one_gets_in()
     {
         using var cluster = new Cluster();

@@ -299,7 +299,7 @@ public sealed class NodeTlsTests
         Assert.Equal(2, hub.Live);
 
         cluster.Authority.Deny(NodeId.Parse("node-3"));
-        Assert.True(hub.Accept(cluster.Authority.SignedDenyList()));
+        Assert.True(hub.Trust.Accept(cluster.Authority.SignedDenyList()));
         var cut = await Assert.ThrowsAnyAsync<Exception>(() => reading);
         Assert.True(cut is IOException or ObjectDisposedException, cut.ToString());
         await badFar.DisposeAsync();
