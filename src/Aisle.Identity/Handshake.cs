@@ -34,6 +34,8 @@ internal static class Handshake
             {
                 if (terms.IsServer) await stream.AuthenticateAsServerAsync(attempt.Server(), either.Token);
                 else await stream.AuthenticateAsClientAsync(attempt.Client(), either.Token);
+                // Who was not looked at is not let in, for whatever reason the callback did not run.
+                if (!attempt.Admits) throw new AuthenticationException("The peer's certificate was not checked.");
                 // In TLS 1.3 a client is done before the server has seen its certificate. One byte tells it that it is in.
                 if (terms.IsServer)
                 {
@@ -89,6 +91,8 @@ internal static class Handshake
         public Refusal? Refusal { get; private set; }
 
         public PeerIdentity Peer { get; private set; }
+
+        public bool Admits => Refusal is null && (terms.PeerRole is not { } role || Peer.Role == role && Peer.Node != default);
 
         public SslServerAuthenticationOptions Server() => new()
         {
