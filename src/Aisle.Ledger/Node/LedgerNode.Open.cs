@@ -32,6 +32,7 @@ public sealed partial class LedgerNode
     {
         FileDisk? disk = null;
         WriteAheadLog? log = null;
+        IPeers? way = null;
         try
         {
             disk = FileDisk.Open(directory);
@@ -49,10 +50,12 @@ public sealed partial class LedgerNode
                 throw new LedgerDamagedException(disk.PathOf(SnapshotFiles.NameOf(log.Marked.Index)), 0,
                     $"no whole snapshot reaches entry {log.Base.Index}, where the log begins");
             }
-            return new LedgerNode(directory, options, disk, log, identity, peers(identity), snapshot, first);
+            way = peers(identity);
+            return new LedgerNode(directory, options, disk, log, identity, way, snapshot, first);
         }
         catch (Exception e)
         {
+            if (way is not null) _ = way.DisposeAsync().AsTask();   // nothing was begun on it
             log?.Dispose();
             disk?.Dispose();
             if (e is not (IOException or UnauthorizedAccessException or ArgumentException)) throw;

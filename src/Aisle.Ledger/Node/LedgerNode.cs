@@ -66,6 +66,7 @@ public sealed partial class LedgerNode : ILedger, IPeerListener, IAsyncDisposabl
             throw new AisleException(LedgerCodes.CommandTooLarge, $"A {command.GetType().Name} of {bytes.Length} bytes is more than {_options.Ledger.MaxCommandBytes}.",
                 "Put content into an artifact and give the ledger its digest.");
         }
+        if (command is AdvanceTime) throw new AisleException(LedgerCodes.CommandMalformed, "The ledger's time was to be set from outside.", "Leave it to the leader, which stamps every entry.");
         // Applied is what the other members read, not what was handed in.
         var proposal = new Proposal(bytes, LedgerCodec.ReadCommand(bytes), Now);
         try
@@ -100,6 +101,23 @@ public sealed partial class LedgerNode : ILedger, IPeerListener, IAsyncDisposabl
     /// <summary>Removes a member, for good.</summary>
     /// <exception cref="AisleException">AISLE-2084: not now, or not at all. AISLE-2080 to AISLE-2083 as of a command.</exception>
     public Task RemoveAsync(ulong member, CancellationToken cancellationToken = default) => ChangeAsync(MemberChange.Remove, member, cancellationToken);
+
+    /// <summary>Hands the lead to another voter, so that stopping this member costs nobody a wait. Tries until it leads no more or is cancelled; does nothing
+    /// when it does not lead.</summary>
+    /// <exception cref="AisleException">AISLE-2084: <paramref name="to"/> is no other voter.</exception>
+    public async Task HandOverAsync(ulong to, CancellationToken cancellationToken = default)
+    {
+        if (to == Status.Member || !Status.Voters.Contains(to))
+        {
+            throw new AisleException(LedgerCodes.ChangeRefused, $"m{to} cannot take the lead over from m{Status.Member}: it is no other voter.", $"Choose another of {string.Join(", ", Status.Voters.Select(voter => $"m{voter}"))}.");
+        }
+        var term = Status.Term;
+        while (Status is { Leads: true } status && status.Term == term)
+        {
+            Happened(new Transfer(new MemberId(to)));
+            await Task.Delay(_options.ElectionMinimum, _options.Time, cancellationToken).ConfigureAwait(false);
+        }
+    }
 
     async ValueTask IPeerListener.ReceiveAsync(Message message, CancellationToken cancellationToken)
     {

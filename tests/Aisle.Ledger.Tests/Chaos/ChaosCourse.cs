@@ -18,7 +18,7 @@ internal sealed class ChaosCourse(MemberProcesses members, Random random, string
 
     public string Summary => string.Create(CultureInfo.InvariantCulture,
         $"chaos, {members.Count} members, {name}: {string.Join(", ", _rounds.OrderBy(round => round.Key).Select(round => $"{round.Value} × {round.Key}"))}; {Acknowledged} acknowledged, none lost, none twice; ")
-        + (_failovers.Count == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"leader killed → next acknowledgement: median {_failovers.Order().ElementAt(_failovers.Count / 2):0} ms, most {_failovers.Max():0} ms"));
+        + (_failovers.Count == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"leader killed → next acknowledgement: median of {_failovers.Count} {(_failovers.Order().ElementAt((_failovers.Count - 1) / 2) + _failovers.Order().ElementAt(_failovers.Count / 2)) / 2:0} ms, most {_failovers.Max():0} ms"));
 
     public async Task RoundAsync(int round, CancellationToken ct)
     {

@@ -138,6 +138,45 @@ public sealed class NodeTests
     }
 
     [Fact]
+    public async Task A_leader_hands_over_and_the_next_one_has_everything()
+    {
+        await using var nodes = await Nodes.StartAsync(3);
+        for (var i = 0; i < 20; i++) await nodes.AskAsync(Move($"n{i}", "x"));
+        var old = await nodes.LeaderAsync();
+        Assert.Equal(LedgerCodes.ChangeRefused, (await Assert.ThrowsAsync<AisleException>(() => old.HandOverAsync(9, Ct))).Code);
+        await old.HandOverAsync(old.Status.Member % 3 + 1, Ct);
+        await nodes.StopAsync(old.Status.Member);
+        await nodes.AskAsync(Move("after", "x"));
+        Assert.Equal(21, (await nodes.LeaderAsync()).State.Names.Count);
+    }
+
+    [Fact]
+    public async Task The_ledgers_time_is_set_by_nobody_from_outside()
+    {
+        await using var nodes = await Nodes.StartAsync(1);
+        Assert.Equal(LedgerCodes.CommandMalformed, (await Assert.ThrowsAsync<AisleException>(() => nodes[1].ProposeAsync(new AdvanceTime { At = DateTimeOffset.MaxValue }, Ct))).Code);
+        await nodes.AskAsync(Move("a", "x"));
+        Assert.InRange(nodes[1].State.Time, Noon, DateTimeOffset.MaxValue.AddYears(-1));
+    }
+
+    [Fact]
+    public async Task A_damaged_log_is_not_opened_and_not_changed()
+    {
+        using var directory = new TemporaryDirectory();
+        await using (var node = await LedgerNode.OpenAsync(directory.Path, cancellationToken: Ct))
+        {
+            for (var i = 0; i < 50; i++) await node.ProposeAsync(Move($"n{i}", "x"), Ct);
+        }
+        var segment = directory.Newest("*.seg");
+        var bytes = await File.ReadAllBytesAsync(segment, Ct);
+        await File.WriteAllBytesAsync(segment, Corruption.Flip(bytes, bytes.AsSpan().IndexOf("n25"u8), 1), Ct);
+        await Assert.ThrowsAsync<LedgerDamagedException>(() => LedgerNode.OpenAsync(directory.Path, cancellationToken: Ct));
+        await File.WriteAllBytesAsync(segment, bytes, Ct);
+        await using var again = await LedgerNode.OpenAsync(directory.Path, cancellationToken: Ct);
+        Assert.Equal(50, again.State.Names.Count);
+    }
+
+    [Fact]
     public async Task A_session_that_nobody_uses_expires_by_itself()
     {
         await using var nodes = await Nodes.StartAsync(1);
