@@ -81,6 +81,7 @@ public sealed class JoiningTests
         var (caller, called) = await Loopback.PairAsync();
         var joining = new AuthorityClient(cluster.Time, Patience).JoinAsync(caller, cluster.Authority.CreateToken(), Node2, [], Stop);
         await SendAuthorityAsync(called, evil);
+        called.Socket.Shutdown(SocketShutdown.Send);
         Assert.Equal("AISLE-8021", await CodeAsync(() => joining));
         using var rest = new MemoryStream();
         await called.CopyToAsync(rest, Stop);
