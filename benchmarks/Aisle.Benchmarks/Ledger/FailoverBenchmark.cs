@@ -10,7 +10,7 @@ internal static class FailoverBenchmark
 
     public static async IAsyncEnumerable<CaseResult> RunAsync(bool isSmall, string wanted)
     {
-        var turns = isSmall ? 1 : 7;
+        var turns = isSmall ? 1 : 5;
         var isThere = await EtcdCluster.IsThereAsync();
         foreach (var (name, peerName, options) in new[] { ("kill -9", "etcd", Array.Empty<string>()), ("kill -9, tuned", "etcd 30/300 ms", ["--heartbeat-interval", "30", "--election-timeout", "300"]) })
         {
