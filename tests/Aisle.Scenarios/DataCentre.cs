@@ -87,12 +87,14 @@ internal sealed class DataCentre : IAsyncDisposable
     }
 
     /// <summary>A request to the API itself.</summary>
-    public async Task<JsonNode> GetAsync(string path)
+    public async Task<JsonNode> GetAsync(string path) => JsonNode.Parse(await GetTextAsync(path))!;
+
+    public async Task<string> GetTextAsync(string path)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(new Uri(Ready["url"]!.GetValue<string>()), path));
         request.Headers.Authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", (await File.ReadAllTextAsync(Ready["tokenFile"]!.GetValue<string>())).Trim());
         using var answer = await Http.SendAsync(request, TestContext.Current.CancellationToken);
-        return JsonNode.Parse(await answer.EnsureSuccessStatusCode().Content.ReadAsStringAsync(TestContext.Current.CancellationToken))!;
+        return await answer.EnsureSuccessStatusCode().Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
     }
 
     private static readonly HttpClient Http = new();

@@ -22,6 +22,9 @@ public sealed class Fleet(string incarnation, TimeProvider time)
     /// <summary>Silence after which a node counts as down. Being wrong costs a process started twice, never a result.</summary>
     public static readonly TimeSpan DownAfter = TimeSpan.FromSeconds(3);
 
+    /// <summary>How long a node that this process has never heard of may take to report after a start: what runs there is worth waiting for.</summary>
+    public static readonly TimeSpan HeardWithin = TimeSpan.FromSeconds(10);
+
     private readonly Lock _gate = new();
     private readonly DateTimeOffset _started = time.GetUtcNow();
     private readonly SortedDictionary<string, FleetNode> _nodes = new(StringComparer.Ordinal);
@@ -29,7 +32,7 @@ public sealed class Fleet(string incarnation, TimeProvider time)
     // Node incarnation that each placed process belongs to; with the incarnation the process is gone.
     private readonly Dictionary<ProcessKey, string> _placedIn = [];
     private readonly Dictionary<ProcessKey, (int Code, string? LastWords)> _exited = [];
-    private Dictionary<string, IReadOnlyList<ProcessOrder>> _wanted = new(StringComparer.Ordinal);
+    private Dictionary<string, IReadOnlyList<ProcessOrder>>? _wanted; // null until it is known: then nodes leave what they run as it is
     private long _version = 1;
     private TaskCompletionSource _newVersion = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -108,7 +111,7 @@ public sealed class Fleet(string incarnation, TimeProvider time)
             .ToDictionary(group => group.Key, IReadOnlyList<ProcessOrder> (group) => [.. group.Select(order => order.Order)], StringComparer.Ordinal);
         lock (_gate)
         {
-            if (wanted.Count == _wanted.Count && wanted.All(pair => _wanted.TryGetValue(pair.Key, out var before) && before.SequenceEqual(pair.Value))) return;
+            if (_wanted is not null && wanted.Count == _wanted.Count && wanted.All(pair => _wanted.TryGetValue(pair.Key, out var before) && before.SequenceEqual(pair.Value))) return;
             _wanted = wanted;
             Announce();
         }
@@ -142,7 +145,7 @@ public sealed class Fleet(string incarnation, TimeProvider time)
 
     private AgentOrders Orders(string node) => new(
         new OrdersVersion(incarnation, _version),
-        _wanted.GetValueOrDefault(node, []),
+        _wanted is null ? null : _wanted.GetValueOrDefault(node, []),
         [.. _nodes.Values.Select(known => new PeerNode(known.Name, known.Last.Url, time.GetUtcNow() - known.LastSeen < DownAfter))]);
 
     private void Announce()
@@ -155,7 +158,7 @@ public sealed class Fleet(string incarnation, TimeProvider time)
     private string? WhyGone(ProcessKey key, string nodeName, DateTimeOffset now)
     {
         if (!_nodes.TryGetValue(nodeName, out var node))
-            return now - _started > DownAfter ? $"{nodeName} has not been heard of since the restart" : null;
+            return now - _started > HeardWithin ? $"{nodeName} has not been heard of since the restart" : null;
         if (now - node.LastSeen > DownAfter) return $"{nodeName} is down";
         if (_placedIn.TryGetValue(key, out var life))
             return life == node.Last.Incarnation ? null : $"{nodeName} was restarted";

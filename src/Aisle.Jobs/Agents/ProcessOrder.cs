@@ -87,7 +87,8 @@ public sealed record AgentReport(
 
 /// <summary>What the first node answers: every process that shall run there now, and who else is there.</summary>
 /// <param name="Version">A node that has this version may be kept waiting for the next.</param>
-public sealed record AgentOrders(OrdersVersion Version, IReadOnlyList<ProcessOrder> Processes, IReadOnlyList<PeerNode> Nodes);
+/// <param name="Processes">Null while a first node that was just started does not know yet: whatever runs goes on.</param>
+public sealed record AgentOrders(OrdersVersion Version, IReadOnlyList<ProcessOrder>? Processes, IReadOnlyList<PeerNode> Nodes);
 
 /// <param name="Fleet">The life of the first node that counts; another one counts from 1 again.</param>
 public readonly record struct OrdersVersion(string Fleet, long Number);

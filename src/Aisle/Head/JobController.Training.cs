@@ -41,7 +41,9 @@ internal sealed partial class JobController
         var node = job.Placements.FirstOrDefault(placement => placement.Process == worker)?.Node ?? _placedOn.GetValueOrDefault((job.Id, worker));
         if (node is null) return;
         if (!_shunned.TryGetValue(job.Id, out var nodes)) _shunned.Add(job.Id, nodes = new HashSet<string>(StringComparer.Ordinal));
-        if (nodes.Add(node)) events.Add(job, Event(job, "log") with { Worker = worker, Node = node, Message = $"no new worker of this job is put on node {node} while another has room: run `aisle doctor` there" });
+        if (!nodes.Add(node)) return;
+        (CoordinatorSeat.Of(RecordFolder(job.Id)) with { Shunned = [.. nodes] }).Keep(RecordFolder(job.Id));
+        events.Add(job, Event(job, "log") with { Worker = worker, Node = node, Message = $"no new worker of this job is put on node {node} while another has room: run `aisle doctor` there" });
     }
 
     private async Task AdvanceTrainingAsync(CancellationToken cancellationToken)
@@ -50,6 +52,7 @@ internal sealed partial class JobController
         {
             if (job.Kind != JobKind.Train || job.IsFinished || job.Placements.IsEmpty || _training.ContainsKey(job.Id)) continue;
             var spec = await SpecOfAsync(job, cancellationToken);
+            if (CoordinatorSeat.Of(RecordFolder(job.Id)).Shunned is { Count: > 0 } shunned) _shunned[job.Id] = new HashSet<string>(shunned, StringComparer.Ordinal);
             // The newest checkpoint that is agreed on; after a restart of this process the run goes on from there, to the same bits.
             var from = job.Checkpoints.IsEmpty ? TrainingStretch.Of(spec) : job.Checkpoints[^1];
             var audit = await AuditOfAsync(job, cancellationToken);

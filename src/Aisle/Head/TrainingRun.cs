@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
-using System.Security.Cryptography;
+using System.Net;
+using System.Net.Sockets;
 using Aisle.Api;
 using Aisle.Artifacts;
 using Aisle.Jobs;
@@ -10,7 +11,7 @@ using TrainingCheckpoint = Aisle.Ledger.Checkpoint;
 
 namespace Aisle.Head;
 
-/// <summary>One training job's coordinator, its events turned into the contract's. Soft: when this process is lost, the next one starts another from the newest checkpoint.</summary>
+/// <summary>One training job's coordinator, its events turned into the contract's. Soft: when this process is lost, the next one starts another in the same place, and the workers bring it the state.</summary>
 internal sealed class TrainingRun : IAsyncDisposable
 {
     private readonly Job _job;
@@ -22,20 +23,22 @@ internal sealed class TrainingRun : IAsyncDisposable
     private readonly RunRecorder _recorder;
     private TimeSpan _lastStepAt;
 
-    private TrainingRun(Job job, CoordinatorOptions options, string secret, JobEvents events, string recordFolder, Action wake)
+    private TrainingRun(Job job, CoordinatorOptions options, CoordinatorSeat seat, JobEvents events, string recordFolder, Action wake)
     {
         _job = job;
         _events = events;
         _wake = wake;
-        Secret = secret;
+        Secret = seat.Secret;
         void Log(string text) => events.Add(job, Event("log") with { Message = text });
         _recorder = new RunRecorder(recordFolder, options.Time.GetUtcNow(), odd: Log);
         try
         {
-            _coordinator = Coordinator.Start(options with { Event = Tell, Log = Log });
+            _coordinator = StartAt(seat.Port, options with { Event = Tell, Log = Log });
+            (seat with { Port = _coordinator.EndPoint.Port }).Keep(recordFolder);
         }
         catch
         {
+            _coordinator?.DisposeAsync().AsTask().Wait();
             _recorder.Dispose();
             throw;
         }
@@ -45,7 +48,7 @@ internal sealed class TrainingRun : IAsyncDisposable
     /// <summary>Where workers connect, as <c>host:port</c>.</summary>
     public string Address => _coordinator.EndPoint.ToString();
 
-    /// <summary>Known to this run's workers and nobody else; new with each start.</summary>
+    /// <summary>Known to this run's workers and nobody else.</summary>
     public string Secret { get; }
 
     public Task<TrainingOutcome> Outcome { get; }
@@ -61,17 +64,30 @@ internal sealed class TrainingRun : IAsyncDisposable
     public static TrainingRun Start(
         Job job, TrainingRecipe? recipe, int? parameterCount, TrainingCheckpoint? from, long? stopAt, double? audit, JobEvents events, string recordFolder, TimeProvider time, Action wake)
     {
-        var secret = RandomNumberGenerator.GetBytes(32);
+        var seat = CoordinatorSeat.Of(recordFolder);
         var options = new CoordinatorOptions
         {
             Recipe = recipe,
             ParameterCount = parameterCount,
-            Secret = secret,
+            Secret = Convert.FromHexString(seat.Secret),
             ResumeFrom = from is null ? null : (from.Step, from.Digest),
             StopAtStep = stopAt,
             Time = time,
         };
-        return new TrainingRun(job, audit is { } fraction ? options with { AuditFraction = fraction } : options, Convert.ToHexStringLower(secret), events, recordFolder, wake);
+        return new TrainingRun(job, audit is { } fraction ? options with { AuditFraction = fraction } : options, seat, events, recordFolder, wake);
+    }
+
+    private static Coordinator StartAt(int port, CoordinatorOptions options)
+    {
+        try
+        {
+            return Coordinator.Start(options with { Listen = new IPEndPoint(IPAddress.Loopback, port) });
+        }
+        catch (SocketException) when (port != 0)
+        {
+            // Somebody took it meanwhile. The workers that look there end after a while, and are placed anew.
+            return Coordinator.Start(options);
+        }
     }
 
     /// <summary>Workers that were shut out since the last call because they compute wrongly.</summary>

@@ -57,7 +57,7 @@ internal sealed class AgentLink(Agent agent, KnownPeers peers, Func<Cancellation
             if (orders.Version.Fleet == _version.Fleet && orders.Version.Number < _version.Number) return;
             _version = orders.Version;
             peers.Learn(orders.Nodes);
-            agent.Reconcile(orders.Processes);
+            if (orders.Processes is { } wanted) agent.Reconcile(wanted);
         }
     }
 

@@ -28,7 +28,6 @@ internal static class TrainingWork
             Coordinator = IPEndPoint.Parse(start.Order.Coordinator!),
             Secret = Convert.FromHexString(start.Order.Secret!),
             Recipe = TrainingRecipe.FromParameters(TrainingStretch.RecipeOf(spec), spec.Seed),
-            ReconnectWithin = TimeSpan.Zero, // a coordinator that is started again has another port and secret, and whoever placed this worker places it anew
             Model = recipe => frozen is null ? new LanguageModelTraining(recipe, tokens) : new LanguageModelFineTuning(recipe, tokens, frozen),
             NumericClass = NumericClass.OfThisMachine().Fingerprint,
             Store = new ArtifactCheckpoints(client.Artifacts),
