@@ -60,7 +60,7 @@ public sealed partial class LedgerMember
 
     private void ApplyAndAnswer()
     {
-        var state = _state;
+        var state = State;
         var answers = new LedgerAnswer[_batch.Count];
         var changes = new List<LedgerChange>();
         for (var i = 0; i < _batch.Count; i++)
@@ -70,9 +70,7 @@ public sealed partial class LedgerMember
             LedgerChanges.Add(before, _batch[i].Command, state, changes);
         }
         // The state before the answers: who has an answer sees its effect.
-        Volatile.Write(ref _state, state);
-        _history.Add(changes, state.Revision);
-        Interlocked.Exchange(ref _changed, NewSignal()).SetResult();
+        _applied.Publish(state, changes);
         for (var i = 0; i < answers.Length; i++) _batch[i].Answer.SetResult(answers[i]);
         _batch.Clear();
     }
@@ -83,7 +81,7 @@ public sealed partial class LedgerMember
     {
         if (_snapshot is not null) await FinishSnapshotAsync().ConfigureAwait(false);
         _log.Roll();
-        var (position, state) = (_log.Last, _state);
+        var (position, state) = (_log.Last, State);
         _snapshotPosition = position;
         _snapshot = Task.Run(() => SnapshotFiles.Write(_disk, position, [], to => SnapshotCodec.Write(state, to)));
     }
@@ -108,8 +106,6 @@ public sealed partial class LedgerMember
         _queue.Writer.TryComplete();
         foreach (var proposal in _batch) proposal.Answer.TrySetException(failure);
         while (_queue.Reader.TryRead(out var proposal)) proposal.Answer.TrySetException(failure);
-        var signal = Volatile.Read(ref _changed);
-        signal.TrySetException(failure);
-        _ = signal.Task.Exception;   // seen: nobody has to be waiting
+        _applied.End(failure);
     }
 }

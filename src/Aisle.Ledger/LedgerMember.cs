@@ -16,8 +16,7 @@ public sealed partial class LedgerMember : ILedger, IAsyncDisposable
     private readonly FileDisk _disk;
     private readonly Channel<Proposal> _queue;
     private readonly Task _loop;
-    private LedgerState _state;
-    private TaskCompletionSource _changed = NewSignal();
+    private readonly AppliedState _applied;
     private AisleException? _failure;   // set once; nothing is written after it
     private int _disposed;
 
@@ -27,8 +26,7 @@ public sealed partial class LedgerMember : ILedger, IAsyncDisposable
         _options = options;
         _disk = disk;
         _log = log;
-        _state = state;
-        _history = new ChangeHistory(options.HistoryChanges, state.Revision);
+        _applied = new AppliedState(state, options.HistoryChanges);
         _newestSnapshot = recovery.SnapshotIndex;
         _rollAt = options.SegmentBytes;
         Recovery = recovery;
@@ -39,7 +37,7 @@ public sealed partial class LedgerMember : ILedger, IAsyncDisposable
     /// <summary>What opening found.</summary>
     public LedgerRecovery Recovery { get; }
 
-    public LedgerState State => Volatile.Read(ref _state);
+    public LedgerState State => _applied.State;
 
     /// <summary>Opens the ledger in <paramref name="directory"/>, which it makes if need be, and has to itself until it is disposed.</summary>
     /// <exception cref="LedgerDamagedException">Flushed bytes are gone or changed; the message names the file and the offset. Nothing was changed.</exception>
@@ -72,17 +70,9 @@ public sealed partial class LedgerMember : ILedger, IAsyncDisposable
         return await proposal.Answer.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    public async Task<LedgerState> WaitPastAsync(long revision, CancellationToken cancellationToken = default)
-    {
-        while (true)
-        {
-            // The signal first, then the state: a change in between has already set this signal.
-            var changed = Volatile.Read(ref _changed);
-            var state = State;
-            if (state.Revision > revision) return state;
-            await changed.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
-        }
-    }
+    public Task<LedgerState> WaitPastAsync(long revision, CancellationToken cancellationToken = default) => _applied.WaitPastAsync(revision, cancellationToken);
+
+    public IAsyncEnumerable<LedgerWatchEvent> WatchAsync(long revision, CancellationToken cancellationToken = default) => _applied.WatchAsync(revision, cancellationToken);
 
     /// <summary>Answers what is queued, then closes. Later proposals and waits past the last revision fail with AISLE-2053.</summary>
     public async ValueTask DisposeAsync()
@@ -96,8 +86,6 @@ public sealed partial class LedgerMember : ILedger, IAsyncDisposable
     }
 
     private AisleException Stopped() => new(LedgerCodes.Stopped, $"The ledger in {_directory} was stopped.", "Start it again with `aisle up`.");
-
-    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>A command on its way, as bytes for the log and as a value for the state.</summary>
     private sealed record Proposal(ReadOnlyMemory<byte> Bytes, LedgerCommand Command)

@@ -123,7 +123,8 @@ internal sealed partial class ShardExchange : IDisposable
     public void SaveAnnounced(long step)
     {
         using var stay = Enter();
-        if (!_closed) Carry(Rules.SaveAnnounced(step));
+        // All are told, one that has yet to begin as well: it has nothing to let go of.
+        if (!_closed && _rules is { } rules) Carry(rules.SaveAnnounced(step));
     }
 
     /// <summary>A sum to add a unit's slices to, not cleared; goes back in with <see cref="UnitStarted"/>, <see cref="UnitComputed"/> or <see cref="SharedBuffer.Release"/>.</summary>

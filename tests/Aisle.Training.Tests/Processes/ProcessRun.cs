@@ -78,7 +78,19 @@ internal sealed class ProcessRun : IAsyncDisposable
             if (_events.Exists(wanted)) return Task.CompletedTask;
             _waiters.Add((wanted, seen));
         }
-        return seen.Task.WaitAsync(Patience);
+        return WaitAsync();
+
+        async Task WaitAsync()
+        {
+            try
+            {
+                await (await Task.WhenAny(seen.Task, _workerFailed.Task).WaitAsync(Patience)); // a worker that has failed says why
+            }
+            catch (TimeoutException)
+            {
+                throw new TimeoutException($"It did not happen within {Patience.TotalSeconds} s:\n{string.Join('\n', Events.TakeLast(60).Where(happened => happened is not (StepCommitted or WorkerStepped or ViewChanged)))}");
+            }
+        }
     }
 
     /// <summary>The last step that workers started from here on may compute. Before it is set for the first time, nothing holds them.</summary>
@@ -130,7 +142,7 @@ internal sealed class ProcessRun : IAsyncDisposable
         {
             var error = await process.StandardError.ReadToEndAsync();
             await process.WaitForExitAsync();
-            if (process.ExitCode == 1 && !mayFail) _workerFailed.TrySetException(new InvalidOperationException($"{name} failed: {error}"));
+            if (process.ExitCode is 1 or 134 && !mayFail) _workerFailed.TrySetException(new InvalidOperationException($"{name} failed: {error}"));
             return error;
         }
     }

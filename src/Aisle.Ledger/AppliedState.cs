@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace Aisle.Ledger.Node;
+namespace Aisle.Ledger;
 
 /// <summary>The state that a member has come to, and who waits for it or watches it. One writer; reading is safe from many threads.</summary>
 internal sealed class AppliedState(LedgerState state, int historyChanges)
