@@ -231,7 +231,7 @@ public sealed partial class LedgerNode
             Verdict.NotCaughtUp => "the learner has not caught up",
             Verdict.NoLiveMajority => "too few of the members after it can be reached",
             _ => "the member is not what the change asks for",
-        }}.", refused == Verdict.UnfitMember ? "Look at the members with `aisle ledger members`." : "Ask again soon."),
+        }}.", refused == Verdict.UnfitMember ? "Look at the members in LedgerNode.Status." : "Ask again soon."),
     };
 
     private AisleException Unknown() => new(LedgerCodes.OutcomeUnknown, $"Member {_raft.Self} lost the lead before the command was agreed on: it may run or not.",
