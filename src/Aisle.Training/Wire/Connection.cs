@@ -74,17 +74,7 @@ internal sealed class Connection : IDisposable
     public void ReceiveWithin(TimeSpan time) => _socket.ReceiveTimeout = time == Timeout.InfiniteTimeSpan ? 0 : (int)time.TotalMilliseconds;
 
     /// <summary>How many bytes the other end may have under way to here: what the system keeps until it is received. Whoever has sent so many waits.</summary>
-    public void Grant(int bytes)
-    {
-        try
-        {
-            _socket.ReceiveBufferSize = bytes / 2; // Linux sets aside twice what it is told, and nearly all of it can hold payload
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // Closed meanwhile, here or there: whoever receives on it notices.
-        }
-    }
+    public void Grant(int bytes) => _socket.ReceiveBufferSize = bytes / 2; // Linux sets aside twice what it is told, and nearly all of it can hold payload
 
     public void SendWithin(TimeSpan time) => _socket.SendTimeout = (int)time.TotalMilliseconds;
 
