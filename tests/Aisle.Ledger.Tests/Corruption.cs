@@ -1,6 +1,6 @@
 namespace Aisle.Ledger.Tests;
 
-/// <summary>Bytes as a bad disk or a bad copy gives them back.</summary>
+/// <summary>Bytes as a bad disk, a bad wire or a bad copy gives them back.</summary>
 internal static class Corruption
 {
     public static byte[] Of(byte[] bytes, Random random)
