@@ -14,8 +14,6 @@ public readonly record struct SessionId(long Number) : ILedgerNumber<SessionId>,
 
     public int CompareTo(SessionId other) => Number.CompareTo(other.Number);
 
-    public static bool TryParse(string? text, out SessionId id) => LedgerNumberJson<SessionId>.TryParse(text, out id);
-
     public static bool operator <(SessionId left, SessionId right) => left.CompareTo(right) < 0;
 
     public static bool operator >(SessionId left, SessionId right) => left.CompareTo(right) > 0;
